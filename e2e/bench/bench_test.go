@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// TestMain lets the test's binary be the handler and the proxy, as the bench's is.
+// TestMain lets the test's binary also run as the handler and the proxy, as the bench does.
 func TestMain(m *testing.M) {
 	if role(os.Args[1:]) {
 		return
@@ -52,7 +52,7 @@ func measuresAll(t *testing.T, b *binaries) {
 		for _, through := range w.Ways {
 			f := through.Figures
 			if f.P50Ms <= 0 || f.P99Ms < f.P50Ms || (f.Rate > 0) != (w.Unit != "") {
-				t.Errorf("%s, %s: %+v, want times, and a rate where it has a unit", w.Work, through.Way, f)
+				t.Errorf("%s, %s: %+v, want times, and a rate if it has a unit", w.Work, through.Way, f)
 			}
 			if through.Ratio.P50Ms <= 0 {
 				t.Errorf("%s, %s: ratios are %+v", w.Work, through.Way, through.Ratio)
@@ -72,8 +72,8 @@ func measuresAll(t *testing.T, b *binaries) {
 		}
 	}
 	for _, m := range r.Memory {
-		if m.Goroutines < 0.5 { // of the few that are parked here, some take the place of others
-			t.Errorf("%d claims parked by %s: %v goroutines each, want those of their polls", m.Claims, m.Form, m.Goroutines)
+		if m.Goroutines < 0.5 { // so few claims are parked here that their goroutines partly reuse those of others
+			t.Errorf("%d claims parked by %s: %v goroutines each, want at least one for each poll", m.Claims, m.Form, m.Goroutines)
 		}
 	}
 
@@ -134,7 +134,7 @@ func measuresOne(t *testing.T, b *binaries) {
 	if f.Figures.ProgramMallocs <= 0 {
 		t.Errorf("allocations of the program by stream: %v, want some", f.Figures.ProgramMallocs)
 	}
-	// A gateway counts by whole spans, which so few requests need not fill.
+	// A gateway counts allocations when a span is full, which so few requests may not do.
 	gateway, _, err := b.startGateway(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestMediansAndPercentiles(t *testing.T) {
 	}
 }
 
-func TestGoalsSayByHowMuchTheyAreMissed(t *testing.T) {
+func TestAMissedGoalReportsByHowMuch(t *testing.T) {
 	r := &report{Rows: []row{{Work: "GET 1 KiB at 64", Ways: []through{
 		{Way: "proxy"}, {Way: "poll", Ratio: figures{Rate: 1.4}}, {Way: "stream", Ratio: figures{Rate: 0.8}, Figures: figures{MiddleMallocs: 90, ProgramMallocs: 30}},
 	}}, {Work: socketsWork(100, 100), Ways: []through{{Way: "proxy"}, {Way: nodeWay, Ratio: figures{Rate: 0.25}}}}}}
@@ -184,7 +184,7 @@ func TestGoalsSayByHowMuchTheyAreMissed(t *testing.T) {
 	}
 }
 
-func TestContentThatDiffersIsSeen(t *testing.T) {
+func TestContentThatDiffersIsAnError(t *testing.T) {
 	c := content{[]byte("abc"), 7}
 	buffer := make([]byte, 4)
 	for text, good := range map[string]bool{"abcabca": true, "abcabc": false, "abcabcab": false, "abcabba": false, "": false} {
@@ -193,7 +193,7 @@ func TestContentThatDiffersIsSeen(t *testing.T) {
 		}
 	}
 	if err := whole(nil).expect(strings.NewReader("a"), buffer); err == nil {
-		t.Error("a byte in place of nothing is not seen")
+		t.Error("a byte after the expected content is no error")
 	}
 }
 
@@ -223,14 +223,14 @@ func TestARelayKeepsOrderAndEnds(t *testing.T) {
 	}
 	_ = near.Close()
 	if got, err := io.ReadAll(far); string(got) != "0123456789" || err != nil {
-		t.Errorf("through the relay comes %q, %v", got, err)
+		t.Errorf("the relay passed %q, %v", got, err)
 	}
 }
 
-func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
+func TestInvalidFlagsAreRefused(t *testing.T) {
 	for _, arg := range []string{"--rounds=0", "--each=0s", "--claims=5,5", "--claims=x", "--only=(", "--unknown", "word"} {
 		if _, err := parse([]string{arg}, t.Output()); err == nil {
-			t.Errorf("%s is taken, want an error", arg)
+			t.Errorf("%s is accepted, want an error", arg)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// beside measures traffic at a gateway where more and more claims are parked.
+// beside measures traffic at a gateway while a growing number of claims is parked.
 func (s *suite) beside(ctx context.Context) error {
 	l := getSmall(64)
 	var tallies []*tally

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// browser is a headless Chromium with a profile of its own. It ends with the
-// bench, which holds the other ends of its pipe for debugging.
+// browser is a headless Chromium with a profile of its own. It ends with the bench, because the bench holds the
+// other ends of its debugging pipe.
 type browser struct {
 	cmd     *exec.Cmd
 	to      *os.File
 	from    *os.File
-	ended   chan struct{} // closed when it has
+	ended   chan struct{} // closed once it has ended
 	profile string
 }
 
-// startBrowser starts one. Its profile is below dir.
+// startBrowser starts a browser with a profile below dir.
 func startBrowser(ctx context.Context, path, dir string) (*browser, error) {
 	profile, err := os.MkdirTemp(dir, "profile")
 	if err != nil {
@@ -50,13 +50,13 @@ func startBrowser(ctx context.Context, path, dir string) (*browser, error) {
 	return b, nil
 }
 
-// open has it open a page in a tab of its own.
+// open opens a page in a new tab.
 func (b *browser) open(page string) error {
 	_, err := fmt.Fprintf(b.to, "{\"id\":0,\"method\":\"Target.createTarget\",\"params\":{\"url\":%q}}\x00", page)
 	return err
 }
 
-// close has it close itself, with all of its processes, and waits for that.
+// close makes the browser end all its processes, and waits until they have ended.
 func (b *browser) close() {
 	_, _ = b.to.WriteString("{\"id\":1,\"method\":\"Browser.close\"}\x00")
 	select {

@@ -6,25 +6,24 @@ import (
 	"io"
 )
 
-// content is what is sent or expected: a block, over and over, until there are
-// size bytes.
+// content is content that is sent or expected: a block, repeated and cut to size bytes.
 type content struct {
 	block []byte
 	size  int64
 }
 
-// whole returns content that is its block.
+// whole returns content that consists of one block.
 func whole(block []byte) content { return content{block, int64(len(block))} }
 
 // small is the content of 1 KiB that handlers answer with.
 var small = bytes.Repeat([]byte("ReverseHttp lends URL space. OK\n"), 1024/32)
 
-// file returns n bytes that are no text, as files mostly are.
+// file returns n bytes that are not text, like most files.
 func file(n int64) content { return content{fileBlock, n} }
 
 var fileBlock = echoBytes(64 << 10)
 
-// writeTo writes all of it.
+// writeTo writes the content.
 func (c content) writeTo(w io.Writer) error {
 	for left := c.size; left > 0; {
 		n := min(left, int64(len(c.block)))
@@ -36,7 +35,7 @@ func (c content) writeTo(w io.Writer) error {
 	return nil
 }
 
-// expect reads r to its end by a buffer. It fails where r has anything else.
+// expect reads r to its end through a buffer. It returns an error if r has other content.
 func (c content) expect(r io.Reader, buffer []byte) error {
 	var at int64
 	for {
@@ -48,7 +47,7 @@ func (c content) expect(r io.Reader, buffer []byte) error {
 				due = due[:min(int64(len(due)), c.size-at, int64(len(piece)))]
 			}
 			if len(due) == 0 || !bytes.Equal(due, piece[:len(due)]) {
-				return fmt.Errorf("content differs from what is due, within %d bytes of byte %d of %d", len(piece), at, c.size)
+				return fmt.Errorf("content differs from the expected, in the %d bytes from byte %d of %d", len(piece), at, c.size)
 			}
 			at, piece = at+int64(len(due)), piece[len(due):]
 		}
@@ -63,17 +62,17 @@ func (c content) expect(r io.Reader, buffer []byte) error {
 	}
 }
 
-// echoText is JSON, which has characters that an envelope must escape.
+// echoText is JSON, with characters that an envelope must escape.
 func echoText(n int) []byte {
 	var b []byte
 	for i := 0; len(b) < n; i++ {
 		b = fmt.Appendf(b, "{\"number\":%d,\"word\":\"Grüße\",\"true\":true}\n", i)
 	}
-	// The last character may be cut in two; text it must stay.
+	// The cut may fall within a character; the result must remain text.
 	return append(bytes.ToValidUTF8(b[:n-8], []byte("?")), bytes.Repeat([]byte(" "), 8)...)[:n]
 }
 
-// echoBytes is not UTF-8, so that an envelope carries it as base64.
+// echoBytes is not UTF-8, so an envelope carries it as base64.
 func echoBytes(n int) []byte {
 	b := make([]byte, n)
 	x := uint32(1)

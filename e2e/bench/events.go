@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// events is the work of an answer that streams: how long after it was written an
-// event is with the visitor.
+// events returns a work that measures how long an event of a streamed answer takes to reach the visitor.
 func events(o *options) work {
 	count := max(int(o.each/eventEvery), 10)
 	return work{name: "server-sent event", measure: func(_ context.Context, w way) (f figures, err error) {
@@ -27,13 +26,13 @@ func events(o *options) work {
 		if len(took) != count {
 			return f, fmt.Errorf("%d events came, want %d", len(took), count)
 		}
-		took = took[count/10:] // the first are to warm up
+		took = took[count/10:] // the first ones only warm up
 		slices.Sort(took)
 		return figures{P50Ms: percentile(took, 50), P99Ms: percentile(took, 99)}, nil
 	}}
 }
 
-// listen sends a request and returns how old each event of the response is when it comes.
+// listen sends a request and returns the age of each event of the response on its arrival.
 func (v *visitor) listen(r request) (ages []time.Duration, err error) {
 	if err := v.send(r); err != nil {
 		return nil, err

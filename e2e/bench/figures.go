@@ -2,10 +2,10 @@ package main
 
 import "slices"
 
-// figures are what one round, or the median of several, has of a way. What was
-// not measured is 0.
+// figures are the measurements of a way in one round, or their medians over several. A figure that was not measured
+// is 0.
 type figures struct {
-	// Rate is in the unit of the row.
+	// Rate has the unit of the row.
 	Rate  float64 `json:"rate"`
 	P50Ms float64 `json:"p50Ms"`
 	P99Ms float64 `json:"p99Ms"`
@@ -13,7 +13,7 @@ type figures struct {
 	// program's process, in seconds for 10,000 exchanges.
 	MiddleCPU float64 `json:"middleCpuSeconds"`
 	PathCPU   float64 `json:"pathCpuSeconds"`
-	// MiddleMallocs and ProgramMallocs are allocations an exchange.
+	// MiddleMallocs and ProgramMallocs are allocations per exchange.
 	MiddleMallocs  float64 `json:"middleMallocs"`
 	ProgramMallocs float64 `json:"programMallocs"`
 }
@@ -26,7 +26,7 @@ func map2(a, b figures, f func(a, b float64) float64) figures {
 	}
 }
 
-// medianFigures is the median of each member for itself.
+// medianFigures returns the median of each member.
 func medianFigures(rounds []figures) figures {
 	of := func(member func(figures) float64) float64 { return medianOf(rounds, member) }
 	return figures{
@@ -37,7 +37,7 @@ func medianFigures(rounds []figures) figures {
 	}
 }
 
-// ratioOf returns the median of the ratios of a to b, round by round.
+// ratioOf returns the median of the ratios of a to b in each round.
 func ratioOf(a, b []figures) figures {
 	ratios := make([]figures, len(a))
 	for i := range a {
@@ -46,7 +46,7 @@ func ratioOf(a, b []figures) figures {
 	return medianFigures(ratios)
 }
 
-// ratio is 0 where b is: too little was done for the clock to show it.
+// ratio returns a/b, and 0 if b is 0 because the work was too short for the clock.
 func ratio(a, b float64) float64 {
 	if b == 0 {
 		return 0

@@ -2,19 +2,19 @@ package main
 
 import "fmt"
 
-// goal is what a figure should be, and is.
+// goal is the target of a figure, with its value.
 type goal struct {
 	Work   string  `json:"work"`
 	By     string  `json:"by"`
 	Figure string  `json:"figure"`
 	Is     float64 `json:"is"`
-	// Target is the least that is good enough, or the most where Least is false.
+	// Target is the least acceptable value if Least is true, otherwise the largest.
 	Target float64 `json:"target"`
 	Least  bool    `json:"least"`
 	Met    bool    `json:"met"`
 }
 
-// bound is the target in words.
+// bound formats the target.
 func (g goal) bound() string {
 	if g.Least {
 		return fmt.Sprintf("at least %g", g.Target)
@@ -22,7 +22,7 @@ func (g goal) bound() string {
 	return fmt.Sprintf("at most %g", g.Target)
 }
 
-// verdict is "met", or by how much it is not.
+// verdict returns "met", or by how much the figure misses the target.
 func (g goal) verdict() string {
 	switch {
 	case g.Met:
@@ -33,8 +33,8 @@ func (g goal) verdict() string {
 	return fmt.Sprintf("missed by %.0f %%", 100*(g.Is/g.Target-1))
 }
 
-// judge holds the figures against the goals. A goal whose figure was not measured
-// is left out. Where several ways are named, the first that was measured counts.
+// judge compares the figures with the goals. It omits goals whose figure was not measured. If a goal names several
+// ways, the first that was measured counts.
 func (r *report) judge() {
 	rate := func(t through) float64 { return t.Ratio.Rate }
 	p50 := func(t through) float64 { return t.Ratio.P50Ms }
@@ -42,7 +42,7 @@ func (r *report) judge() {
 	plainP50 := func(t through) float64 { return t.Figures.P50Ms }
 	ofGateway := func(t through) float64 { return t.Figures.MiddleMallocs }
 	ofProgram := func(t through) float64 { return t.Figures.ProgramMallocs }
-	// What auto takes, and what else there is for long content.
+	// The transports that auto takes, and the alternatives for long content.
 	auto := []string{"link", "framed"}
 
 	r.goal("GET 1 KiB at 64", "requests/s to proxy", 2, true, rate, "link")
@@ -85,7 +85,7 @@ func (r *report) judge() {
 	}
 }
 
-// goal holds a figure of a row against its target.
+// goal compares a figure of a row with its target.
 func (r *report) goal(work, figure string, target float64, least bool, of func(through) float64, ways ...string) {
 	for i := range r.Rows {
 		if r.Rows[i].Work != work {
@@ -98,7 +98,7 @@ func (r *report) goal(work, figure string, target float64, least bool, of func(t
 	}
 }
 
-// lineGoal holds the last point of a line against its first: growth costs little.
+// lineGoal compares the last point of a line with its first: growth should cost little.
 func (r *report) lineGoal(line, what string, ways ...string) {
 	const target = 0.85
 	points := r.line(line)
@@ -112,7 +112,7 @@ func (r *report) lineGoal(line, what string, ways ...string) {
 	}
 }
 
-// line returns the points of a growth in its order.
+// line returns the points of a growth in order.
 func (r *report) line(name string) (points []row) {
 	for _, row := range r.Rows {
 		if row.Line == name {
@@ -122,8 +122,8 @@ func (r *report) line(name string) (points []row) {
 	return points
 }
 
-// fraction is the rate of a point to that of the first, each as a ratio to the
-// proxy of its own moment, which takes out what else the machine does.
+// fraction returns the ratio of a point's rate to that of the first point. Both are relative to the proxy at the same
+// moment, which cancels other load of the machine.
 func fraction(first, point row, way string) float64 {
 	a, _ := point.by(way)
 	b, _ := first.by(way)

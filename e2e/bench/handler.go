@@ -15,16 +15,16 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// roleHandler is that of the handler, in which the bench starts itself again.
+// roleHandler is the argument with which the bench starts itself as the handler.
 const roleHandler = "as-handler"
 
-// handler answers every way:
+// handler answers the requests of all ways:
 //
 //	GET /small                 1 KiB
 //	GET /content?bytes=N       N bytes
-//	POST /echo                 what came
-//	POST /sink                 how many bytes came
-//	GET /events?count=N        N server-sent events, each with the time at which it was written
+//	POST /echo                 the content of the request
+//	POST /sink                 the number of bytes of that content
+//	GET /events?count=N        N server-sent events, each with the time of its writing
 //	GET /socket                a WebSocket that echoes
 func handler() http.Handler {
 	mux := http.NewServeMux()
@@ -64,10 +64,10 @@ func answer(w http.ResponseWriter, contentType string, c content) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.FormatInt(c.size, 10))
-	_ = c.writeTo(w) // the visitor has left
+	_ = c.writeTo(w) // it fails if the visitor left
 }
 
-// eventEvery is the pause between events: long enough that one has arrived before the next.
+// eventEvery is the pause between events, long enough for one to arrive before the next is written.
 const eventEvery = 4 * time.Millisecond
 
 func writeEvents(w http.ResponseWriter, r *http.Request) {
@@ -88,10 +88,9 @@ func writeEvents(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveHandler serves the handler on a port of its own and, through the gateway
-// args[0], on a claim for each transport, by args[1] sessions. Where there is an
-// args[2], it reaches the gateway through that address. It prints its address
-// and the public URLs in one line.
+// serveHandler serves the handler on a port of its own and, through the gateway args[0], on a claim for each transport
+// with args[1] sessions. If there is an args[2], it connects to that address instead of the gateway's. It prints its
+// address and the public URLs in one line.
 func serveHandler(args []string) error {
 	if len(args) < 2 {
 		return fmt.Errorf("give the gateway and the number of sessions, not %q", args)
@@ -130,8 +129,7 @@ func serveHandler(args []string) error {
 	return <-ended
 }
 
-// clientOf returns a client for a session by a transport. Where an address is
-// given, every connection is to that.
+// clientOf returns a client for a session with a transport. If an address is given, it opens all connections to that.
 func clientOf(transport reversehttp.Transport, through ...string) *http.Client {
 	t := reversehttp.NewTransport()
 	if len(through) > 0 {
@@ -145,8 +143,8 @@ func clientOf(transport reversehttp.Transport, through ...string) *http.Client {
 	return &http.Client{Transport: t}
 }
 
-// linkOnly refuses polls: a session whose link does not work would fall back, and
-// the figures would be those of a stream.
+// linkOnly refuses polls. Otherwise a session whose link fails would fall back, and the figures would be those of a
+// stream.
 type linkOnly struct{ http.RoundTripper }
 
 func (l linkOnly) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -156,7 +154,7 @@ func (l linkOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 	return l.RoundTripper.RoundTrip(r)
 }
 
-// writeMallocs answers as the metrics of a gateway do.
+// writeMallocs answers in the format of a gateway's metrics.
 func writeMallocs(w http.ResponseWriter, r *http.Request) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

@@ -27,8 +27,8 @@ const (
 // killedAtOnce is how many programs are killed at a time.
 const killedAtOnce = 4
 
-// killed measures how soon after its program was killed a visitor is served by
-// another session of the claim, or told that there is none.
+// killed measures how soon after the kill of its program a visitor is served by another session of the claim, or gets
+// the error that there is none.
 func (s *suite) killed(ctx context.Context) error {
 	var ways []way
 	jobs := []job{
@@ -47,8 +47,8 @@ func (s *suite) killed(ctx context.Context) error {
 	return s.rounds(ctx, "killed programs", jobs)
 }
 
-// killing is the work of killing programs on claims of their own, each while it
-// holds a request that may be repeated, beside another session or alone.
+// killing returns a work that kills programs, each with a claim of its own, while they hold a request that may be
+// delivered again. Each has another session beside it, or none.
 func killing(name string, other bool) work {
 	return work{name: name, measure: func(ctx context.Context, w way) (f figures, err error) {
 		took, faults := make([]time.Duration, killedAtOnce), make([]error, killedAtOnce)
@@ -65,7 +65,7 @@ func killing(name string, other bool) work {
 	}}
 }
 
-// kill kills one, and returns how long its visitor waited from then on.
+// kill kills one program, and returns how long its visitor waited from then on.
 func kill(ctx context.Context, w way, other bool) (took time.Duration, err error) {
 	token := rand.Text()
 	session := func(holds bool) (*process, error) {
@@ -88,7 +88,7 @@ func kill(ctx context.Context, w way, other bool) (took time.Duration, err error
 	if err := v.send(requestOf("GET", "/", at.Host, "", content{})); err != nil {
 		return 0, err
 	}
-	if _, err := download("http://" + doomed.said[1]); err != nil { // it has the request
+	if _, err := download("http://" + doomed.said[1]); err != nil { // it answers once it holds the request
 		return 0, err
 	}
 	if other {
@@ -114,13 +114,12 @@ func kill(ctx context.Context, w way, other bool) (took time.Duration, err error
 	return took, err
 }
 
-// roleSession is that of a program with one session, in which the bench starts itself again.
+// roleSession is the argument with which the bench starts itself as a program with one session.
 const roleSession = "as-session"
 
-// serveSession serves, by the transport args[1], the claim of the label args[2]
-// and the token args[3] at the gateway args[0]. Where args[4] is true it holds
-// every request until it is cancelled. It prints the public URL, and an address
-// that answers once it holds one.
+// serveSession serves the label args[2] with the token args[3] at the gateway args[0], by the transport args[1]. If
+// args[4] is true, it holds every request until it is cancelled. It prints the public URL, and an address that answers
+// once it holds a request.
 func serveSession(args []string) error {
 	if len(args) != 5 {
 		return fmt.Errorf("give gateway, transport, label, token and whether requests are held, not %q", args)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// load is what is asked of all ways: one request, over and over.
+// load is a request that is repeated on all ways.
 type load struct {
 	name        string
 	concurrency int
@@ -18,17 +18,17 @@ type load struct {
 	fields      string
 	content     content
 	want        content
-	// bytes are counted in place of exchanges, where it is above 0: the rate is in MB/s.
+	// bytes are the bytes of an exchange. Above 0, the rate is in MB/s instead of exchanges.
 	bytes int64
 }
 
 // title names the load in the table.
 func (l load) title() string { return fmt.Sprintf("%s at %d", l.name, l.concurrency) }
 
-// warm reports whether some requests go ahead: not where one takes long.
+// warm reports whether requests precede the measurement: not if a request takes long.
 func (l load) warm() bool { return l.want.size+l.content.size < 4<<20 }
 
-// work returns the load as a work that is measured for so long.
+// work returns the load as a work that is measured for the given time.
 func (l load) work(each time.Duration) work {
 	w := work{name: l.title(), unit: "requests/s", measure: func(_ context.Context, w way) (figures, error) { return l.measure(w, each) }}
 	if l.bytes > 0 {
@@ -37,7 +37,7 @@ func (l load) work(each time.Duration) work {
 	return w
 }
 
-// measure sends requests one way for a time, after some to warm up.
+// measure sends requests on one way for some time, after some that warm up.
 func (l load) measure(w way, each time.Duration) (f figures, err error) {
 	request := requestOf(l.method, l.target, w.host, l.fields, l.content)
 	visitors := make([]*visitor, l.concurrency)
@@ -52,7 +52,7 @@ func (l load) measure(w way, each time.Duration) (f figures, err error) {
 			return f, err
 		}
 	}
-	// Looking at the allocations allocates: twice before, to know how much.
+	// Reading the counts of allocations allocates, so it reads them twice before, to know how much.
 	var look, before expense
 	if err = w.allocated(&look); err != nil {
 		return f, err
@@ -108,8 +108,8 @@ func times(n int) func() bool {
 	return func() bool { return left.Add(-1) >= 0 }
 }
 
-// visit has each visitor send requests while there are more, and one at least. It
-// returns how long each took, in rising order.
+// visit makes each visitor send requests as long as there are more, and at least one. It returns their durations,
+// sorted.
 func (l load) visit(visitors []*visitor, r request, more func() bool) ([]time.Duration, error) {
 	took := make([][]time.Duration, len(visitors))
 	faults := make([]error, len(visitors))
@@ -141,7 +141,7 @@ func (l load) visit(visitors []*visitor, r request, more func() bool) ([]time.Du
 	return merged, nil
 }
 
-// percentile returns the p-th percentile of rising times, in milliseconds.
+// percentile returns the p-th percentile of sorted times, in milliseconds.
 func percentile(rising []time.Duration, p int) float64 {
 	i := (len(rising)*p+99)/100 - 1
 	return float64(rising[max(i, 0)]) / float64(time.Millisecond)

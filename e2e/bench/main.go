@@ -1,11 +1,9 @@
-// Command bench measures the gateway against httputil.ReverseProxy in front of
-// the same handler, in one run and interleaved.
+// Command bench compares the gateway with httputil.ReverseProxy in front of the same handler, interleaved in one run.
 //
 //	go run ./e2e/bench
 //
-// README.md beside this file says what the figures mean. The program starts
-// itself again as the handler, the proxy and a program to be killed: processes of
-// their own, each with a CPU clock.
+// README.md beside this file explains the figures. The program starts itself again as the handler, the proxy and
+// programs to be killed, because each process has a CPU clock of its own.
 package main
 
 import (
@@ -38,8 +36,7 @@ func main() {
 	}
 }
 
-// role does what a process does that the bench started of itself, and reports
-// whether this one is such.
+// role runs the role of a process that the bench started, and reports whether this process has one.
 func role(args []string) bool {
 	if len(args) == 0 {
 		return false

@@ -5,14 +5,13 @@ import (
 	"fmt"
 )
 
-// memory is what a parked claim costs the gateway: the growth since no claim
-// was parked, divided by their number.
+// memory is the cost of a parked claim at the gateway: the growth by all parked claims, divided by their number.
 type memory struct {
 	Form   string `json:"form"`
 	Claims int    `json:"claims"`
-	// ResidentKiB is the resident memory, by the kernel, once all are parked.
+	// ResidentKiB is the resident memory that the kernel counts, once all are parked.
 	ResidentKiB float64 `json:"residentKiB"`
-	// HeapKiB is what lives on the heap after a collection, StackKiB the stacks.
+	// HeapKiB is the live heap after a collection, StackKiB the memory of stacks.
 	HeapKiB    float64 `json:"heapKiB"`
 	StackKiB   float64 `json:"stackKiB"`
 	Goroutines float64 `json:"goroutines"`

@@ -13,13 +13,13 @@ import (
 // options are the flags.
 type options struct {
 	rounds int
-	each   time.Duration  // how long one figure of one round is measured
+	each   time.Duration  // how long each measurement of a round takes
 	only   *regexp.Regexp // which works are measured
 	claims []int          // parked, in rising order
 	json   bool
-	svg    string // the file for the picture; empty for none
+	svg    string // file for the picture; empty means none
 
-	// most bounds the content of one exchange, so that a test is quick. Zero: no bound.
+	// most bounds the content of one exchange, for quick tests. Zero means no bound.
 	most int64
 }
 
@@ -60,7 +60,7 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	return o, nil
 }
 
-// content returns n, or as much of it as a test lets be.
+// content returns n, or most if that is less.
 func (o *options) content(n int64) int64 {
 	if o.most > 0 {
 		return min(n, o.most)

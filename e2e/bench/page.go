@@ -12,12 +12,12 @@ import (
 	"slices"
 )
 
-// pageFiles are a page that serves a claim, and a program for Node that does.
+// pageFiles are a page and a program for Node that serve a claim.
 //
 //go:embed page.html handler.js node.js
 var pageFiles embed.FS
 
-// pages compares sdk-js in Chromium with sdk-js in Node.
+// pages compares sdk-js in Chromium and in Node.
 func (s *suite) pages(ctx context.Context) error {
 	var t *testbed
 	var js []way
@@ -28,7 +28,7 @@ func (s *suite) pages(ctx context.Context) error {
 		l.name = "page: " + l.name
 		jobs = append(jobs, job{l.work(s.o.each), ways})
 	}
-	// A page that speaks HTTP/1.1 takes two WebSockets at a time.
+	// Over HTTP/1.1 a page handles two WebSockets at a time.
 	for _, of := range []struct{ sockets, messages int }{{100, 100}, {2, 200}} {
 		jobs = append(jobs, job{sockets(s.o, of.sockets, of.messages), func() []way {
 			return slices.DeleteFunc(slices.Concat(t.ways, js), func(w way) bool {
@@ -67,7 +67,7 @@ func (s *suite) pages(ctx context.Context) error {
 	})
 }
 
-// lacks skips what cannot be measured here. In CI that is the error.
+// lacks skips works that cannot be measured here. In CI it returns an error.
 func (s *suite) lacks(what string, why error) error {
 	if inCI() {
 		return why
@@ -76,10 +76,10 @@ func (s *suite) lacks(what string, why error) error {
 	return nil
 }
 
-// inCI reports whether this runs where nobody looks: nothing may be skipped there.
+// inCI reports whether this runs in CI, where nothing may be skipped.
 func inCI() bool { return !slices.Contains([]string{"", "0", "false"}, os.Getenv("CI")) }
 
-// find returns the path of the program that a way needs. CHROMIUM names another browser.
+// find returns the path of a program that a way needs. CHROMIUM names another browser.
 func find(name string) (string, error) {
 	if name == nodeWay {
 		return exec.LookPath("node")
@@ -95,8 +95,7 @@ func find(name string) (string, error) {
 	return "", errors.New("there is no Chromium here")
 }
 
-// page serves a claim with sdk-js in a page of its own in a new Chromium. Its
-// processes are many, and are not looked into.
+// page serves a claim with sdk-js in a page of a new Chromium. It does not measure the processes of Chromium.
 func (t *testbed) page(ctx context.Context, chromium string) (string, *process, error) {
 	urls, err := t.openTabs(ctx, chromium, 1)
 	if err != nil {
@@ -105,7 +104,7 @@ func (t *testbed) page(ctx context.Context, chromium string) (string, *process, 
 	return urls[0], nil, nil
 }
 
-// openTabs has n tabs of a new Chromium serve a claim each with sdk-js, and returns their public URLs.
+// openTabs opens n tabs of a new Chromium, each of which serves a claim with sdk-js, and returns their public URLs.
 func (t *testbed) openTabs(ctx context.Context, chromium string, n int) (urls []string, err error) {
 	site, err := startSite()
 	if err != nil {

@@ -18,29 +18,29 @@ import (
 	"reversehttp/schema"
 )
 
-// form is how a claim polls while it is parked. One without accept has a link.
+// form is how a parked claim waits for requests: by polls with an Accept field, or without one by a link.
 type form struct{ name, accept string }
 
-// forms are those whose memory is measured.
+// forms are the forms whose memory is measured.
 var forms = []form{
 	{"batch", "application/json"},
 	{"stream", "application/x-ndjson"},
 	linkForm,
 }
 
-// linkForm is that of parked claims with a link.
+// linkForm is the form of parked claims with a link.
 var linkForm = form{name: "link"}
 
-// parking is a number of claims, each with a poll on a connection of its own.
+// parking holds claims, each with a poll or a link on a connection of its own.
 type parking struct {
 	address string
 	form    form
 	parked  []*visitor
-	linked  sync.WaitGroup // what answers pings
+	linked  sync.WaitGroup // the goroutines that answer pings
 }
 
-// flags are those of a gateway that lets n claims park for as long as it takes. An
-// address may hold half of everything.
+// flags returns the flags of a gateway at which n claims can be parked without end. One address may hold half of all
+// resources.
 func (p *parking) flags(n int) []string {
 	return []string{
 		"--stream=10m", "--wait=10m", "--heartbeat=10m", "--lease=10m",
@@ -51,17 +51,17 @@ func (p *parking) flags(n int) []string {
 
 var errFiles = errors.New("the limit on open files is too low; see ulimit -n")
 
-// room returns an error where a process may not have n connections.
+// room returns an error if a process may not have n connections.
 func room(n int) error {
 	var most syscall.Rlimit
-	// Programs in Go raise their own limit to the hard one.
+	// Programs in Go raise their limit to the hard limit.
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &most); err == nil && most.Max < uint64(n+500) {
 		return errFiles
 	}
 	return nil
 }
 
-// until parks claims until there are n.
+// until parks claims until there are n of them.
 func (p *parking) until(ctx context.Context, n int) error {
 	from := len(p.parked)
 	more := make([]*visitor, n-from)
@@ -91,7 +91,7 @@ func (p *parking) until(ctx context.Context, n int) error {
 	return errors.Join(append(faults, ctx.Err())...)
 }
 
-// perAddress is how many connections come from one address of loopback: it has not ports enough for all.
+// perAddress is how many connections come from one loopback address, which has too few ports for all.
 const perAddress = 20_000
 
 func (p *parking) park(i int) (*visitor, error) {
@@ -111,7 +111,7 @@ func (p *parking) park(i int) (*visitor, error) {
 	return v, nil
 }
 
-// poll has a claim poll on this connection.
+// poll sends a poll of a claim on this connection.
 func (p *parking) poll(v *visitor, c schema.ClaimAnswer) error {
 	fields := "Authorization: Bearer " + c.Token + "\r\nLast-Event-ID: " + c.Cursor + "\r\n"
 	if p.form == linkForm {
@@ -122,13 +122,13 @@ func (p *parking) poll(v *visitor, c schema.ClaimAnswer) error {
 		return nil
 	}
 	err := v.send(requestOf("GET", pathOf(c.Requests), p.address, fields+"Accept: "+p.form.accept+"\r\n", content{}))
-	// Nothing more arrives, so ten thousand buffers of the bench can be freed.
+	// Nothing more arrives, so the bench can free its buffer.
 	v.reader, v.buffer = nil, nil
 	return err
 }
 
-// pong answers the pings of a link, on which nothing else comes but the welcome
-// with the first, until the connection is closed.
+// pong answers the pings of a link until the connection closes. Nothing else arrives, except the welcome before the
+// first ping.
 func (v *visitor) pong() {
 	pong := frameOf([]byte(`{"type":"pong"}`))
 	for buffer := make([]byte, 1024); ; {
@@ -144,7 +144,7 @@ func (v *visitor) pong() {
 	}
 }
 
-// smallReader is enough for a ping: there are ten thousand links.
+// smallReader is the size of a buffer for pings, small because there are ten thousand links.
 const smallReader = 64
 
 // close closes the connections.

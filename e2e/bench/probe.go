@@ -13,8 +13,8 @@ import (
 	"reversehttp/schema"
 )
 
-// probe reads the metrics of a gateway. It owns a claim, through which it can
-// have the gateway allocate, and so collect.
+// probe reads the metrics of a gateway. It owns a claim, whose requests make the gateway allocate and thus collect
+// garbage.
 type probe struct {
 	client  http.Client
 	control string
@@ -22,14 +22,14 @@ type probe struct {
 	litter  []byte
 }
 
-// sample is what the metrics tell of a moment.
+// sample holds the metrics at one moment.
 type sample struct {
 	resident, heap, stack, goroutines, polls, collections float64
 }
 
 func newProbe(address string) (*probe, error) {
 	p := &probe{client: http.Client{Transport: &http.Transport{}, Timeout: time.Minute}, control: "http://" + address}
-	// An empty list of answers with much white space: read, found empty, and left to the collector.
+	// A list of answers with much white space and no answer, which the gateway reads and then leaves to the collector.
 	p.litter = append([]byte(`{"messages":[]}`), bytes.Repeat([]byte(" "), 64<<10)...)
 	content, err := p.call("POST", "/claims", "", []byte(`{"label":"probe"}`))
 	if err != nil {
@@ -38,7 +38,7 @@ func newProbe(address string) (*probe, error) {
 	return p, json.Unmarshal(content, &p.claim)
 }
 
-// close lets go of the connection.
+// close closes the connection.
 func (p *probe) close() { p.client.CloseIdleConnections() }
 
 func (p *probe) call(method, path, token string, content []byte) ([]byte, error) {
@@ -102,8 +102,8 @@ func (p *probe) until(n int) (s sample, err error) {
 	}
 }
 
-// settled has the gateway collect its garbage twice, the second time without
-// what was made during the first, and samples what is left.
+// settled makes the gateway collect garbage twice, because the first collection leaves objects that were made during
+// it, and then takes a sample.
 func (p *probe) settled() (s sample, err error) {
 	if s, err = p.sample(); err != nil {
 		return s, err
@@ -116,7 +116,7 @@ func (p *probe) settled() (s sample, err error) {
 			return s, err
 		}
 	}
-	// What a collection found is counted once it is swept, in the background.
+	// The metrics count freed memory only after the background sweep.
 	time.Sleep(200 * time.Millisecond)
 	return p.sample()
 }

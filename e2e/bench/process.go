@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// process is a program that the bench started. The roles of the bench, and Node, end with it, which
-// holds the other end of their standard input, even where it is killed.
+// process is a program that the bench started. Roles of the bench and programs in Node end with the bench, even if it
+// is killed, because it holds the other end of their standard input.
 type process struct {
 	name  string
 	cmd   *exec.Cmd
 	stdin io.Closer
 	// said are the words of the first line on its standard output.
 	said []string
-	// metrics is where it counts its allocations; empty if it does not.
+	// metrics is the URL with its count of allocations; empty if it has none.
 	metrics string
 }
 
@@ -50,13 +50,13 @@ func start(ctx context.Context, name, path string, args ...string) (*process, er
 		p.stop()
 		return nil, fmt.Errorf("start %s: it ended: %s", name, bytes.TrimSpace(faults.Bytes()))
 	}
-	// A program that prints every exchange would wait for a reader.
+	// A program that prints every exchange would block without a reader.
 	go func() { _, _ = io.Copy(io.Discard, lines) }()
 	p.said = strings.Fields(line)
 	return p, nil
 }
 
-// again starts this program in another role.
+// again starts this program in a role.
 func again(ctx context.Context, role string, args ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -72,15 +72,15 @@ func (p *process) stop() {
 	_ = p.cmd.Wait()
 }
 
-// bereft waits until the process that started this one has ended.
+// bereft waits for the end of the process that started this one.
 func bereft() { _, _ = io.Copy(io.Discard, os.Stdin) }
 
-// What Linux counts CPU time in for programs: USER_HZ, 100 on every architecture that Go runs on.
+// USER_HZ, the unit of CPU time in /proc, is 100 on every architecture that Go supports.
 const tick = 10 * time.Millisecond
 
 var errNoProc = errors.New("CPU time of a process is read from /proc, which is not there; run the bench on Linux")
 
-// cpu is the CPU time, of user and system, that the process has taken.
+// cpu returns the CPU time of the process, user and system.
 func (p *process) cpu() (time.Duration, error) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/stat")
 	if os.IsNotExist(err) {
@@ -89,7 +89,7 @@ func (p *process) cpu() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The name, in parentheses, may hold spaces. utime and stime are fields 14 and 15 of the line.
+	// The name, in parentheses, may contain spaces. utime and stime are fields 14 and 15 of the line.
 	f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(f) < 13 {
 		return 0, fmt.Errorf("/proc stat of %s: %q", p.name, stat)
@@ -105,7 +105,7 @@ func (p *process) cpu() (time.Duration, error) {
 // mallocsMetric is the count of allocations among the metrics of a program in Go.
 const mallocsMetric = "go_memstats_mallocs_total"
 
-// mallocs is how many objects the process has allocated, 0 if it does not say.
+// mallocs returns how many objects the process has allocated, or 0 if it has no metrics.
 func (p *process) mallocs() (float64, error) {
 	if p.metrics == "" {
 		return 0, nil
@@ -118,7 +118,7 @@ func (p *process) mallocs() (float64, error) {
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
 		if value, ok := strings.CutPrefix(lines.Text(), mallocsMetric+" "); ok {
-			_, _ = io.Copy(io.Discard, resp.Body) // the connection is used again
+			_, _ = io.Copy(io.Discard, resp.Body) // so that the connection can be used again
 			return strconv.ParseFloat(value, 64)
 		}
 	}

@@ -13,9 +13,8 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// Gateway, handler and visitors in one process, to look into with -cpuprofile
-// and -memprofile, by the transport that TRANSPORT names. For comparisons run the
-// bench itself.
+// Gateway, handler and visitors run in one process, for -cpuprofile and -memprofile. TRANSPORT names the transport. For
+// comparisons run the bench itself.
 
 func BenchmarkTraffic(b *testing.B) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -45,7 +44,7 @@ func BenchmarkTraffic(b *testing.B) {
 	benchmarkLoads(b, l.Addr().String(), at.Host)
 }
 
-// BenchmarkFloor is the handler alone, on a port of its own.
+// BenchmarkFloor measures the handler alone, on a port of its own.
 func BenchmarkFloor(b *testing.B) {
 	s := httptest.NewServer(handler())
 	defer s.Close()

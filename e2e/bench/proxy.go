@@ -9,17 +9,17 @@ import (
 	"net/url"
 )
 
-// roleProxy is that of the proxy, in which the bench starts itself again.
+// roleProxy is the argument with which the bench starts itself as the proxy.
 const roleProxy = "as-proxy"
 
-// limited is what a reader has, with another's Close.
+// limited joins a reader with the Close of another.
 type limited struct {
 	io.Reader
 	io.Closer
 }
 
-// serveProxy serves a plain ReverseProxy in front of the address args[0]. Its
-// transport keeps a connection for every request that may be under way.
+// serveProxy serves a plain ReverseProxy in front of the address args[0]. Its transport keeps enough idle connections
+// for all concurrent requests.
 func serveProxy(args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("give the address of the handler, not %q", args)
@@ -36,9 +36,9 @@ func serveProxy(args []string) error {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
 			r.SetXForwarded()
-			// A server closes the content of a request when its response begins, and the transport then reads
-			// once more for its end. After a quick answer the transport loses that race, and cuts off the
-			// response. So the end is reported here.
+			// A server closes the content of a request when the response begins, but the transport still reads for
+			// the end of the content. After a quick answer that read fails, and the transport cuts the response off.
+			// So the limit here reports the end.
 			if r.Out.Body != nil && r.In.ContentLength > 0 {
 				r.Out.Body = limited{io.LimitReader(r.In.Body, r.In.ContentLength), r.In.Body}
 			}

@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// relayDelay is how long a relay keeps what it has, in each direction: two make a round trip.
+// relayDelay is how long a relay delays data in each direction, half of the round trip.
 const relayDelay = 10 * time.Millisecond
 
-// relay passes connections on to an address, and what is sent on them a while
-// later. Opening a connection is not delayed.
+// relay relays connections to an address, and delays their data. It does not delay opening a connection.
 type relay struct {
 	listener net.Listener
 	to       string
 }
 
-// startRelay starts a relay to an address. It ends when it is closed.
+// startRelay starts a relay to an address, until it is closed.
 func startRelay(to string) (*relay, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -28,7 +27,7 @@ func startRelay(to string) (*relay, error) {
 
 func (r *relay) address() string { return r.listener.Addr().String() }
 
-// close takes no more connections. Those that are open end with their peers.
+// close stops accepting connections. Open ones end with their peers.
 func (r *relay) close() { _ = r.listener.Close() }
 
 func (r *relay) accept() {
@@ -47,13 +46,13 @@ func (r *relay) accept() {
 	}
 }
 
-// piece is what was read at once, and when it is due.
+// piece is the data of one read, and when to write it.
 type piece struct {
 	bytes []byte
 	due   time.Time
 }
 
-// later copies from one connection to the other with a delay, and closes both at the end.
+// later copies from one connection to the other with the delay, and closes both at the end.
 func later(to, from net.Conn) {
 	way := make(chan piece, 1024)
 	go func() {

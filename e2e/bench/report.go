@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// report is all that a run found.
+// report has the results of a run.
 type report struct {
 	Date     time.Time `json:"date"`
 	Machine  string    `json:"machine"`
 	Versions []string  `json:"versions"`
-	// Load is the machine's load average when the run began: what else it had to do.
+	// Load is the load average of the machine when the run began.
 	Load    string   `json:"load,omitempty"`
 	Rounds  int      `json:"rounds"`
 	EachMs  int64    `json:"eachMs"`
@@ -26,7 +26,7 @@ type report struct {
 	Rows    []row    `json:"rows"`
 	Memory  []memory `json:"memory,omitempty"`
 	Goals   []goal   `json:"goals,omitempty"`
-	// Skipped says what could not be measured here, and why.
+	// Skipped lists what could not be measured here, with the reason.
 	Skipped []string `json:"skipped,omitempty"`
 }
 
@@ -54,7 +54,7 @@ func newReport(o *options) *report {
 	return r
 }
 
-// processor is the name of the machine's, or its architecture.
+// processor returns the name of the processor, or its architecture.
 func processor() string {
 	f, err := os.Open("/proc/cpuinfo")
 	if err != nil {
@@ -69,7 +69,7 @@ func processor() string {
 	return runtime.GOARCH
 }
 
-// skip notes that something is not measured.
+// skip notes that something was not measured.
 func (r *report) skip(what string, why error) {
 	if text := what + ": " + why.Error(); !slices.Contains(r.Skipped, text) {
 		r.Skipped = append(r.Skipped, text)

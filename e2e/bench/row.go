@@ -5,17 +5,16 @@ import (
 	"fmt"
 )
 
-// work is what is measured of several ways.
+// work is a measurement that is made on several ways.
 type work struct {
 	name string
-	unit string // of the rate; empty where there is none
-	// line is the growth that this is a point of, at the place at. Empty: of none.
+	unit string // of the rate; empty if there is none
+	// line is the growth of which this is the point at. Empty means none.
 	line, at string
 	measure  func(ctx context.Context, w way) (figures, error)
 }
 
-// row is a work with what each way makes of it. The first way is what the rest
-// is compared with.
+// row is a work with the figures of each way. The others are compared with the first way.
 type row struct {
 	Work string    `json:"work"`
 	Unit string    `json:"unit,omitempty"`
@@ -24,15 +23,14 @@ type row struct {
 	Ways []through `json:"ways"`
 }
 
-// through is a way with its figures, and the median of the ratios of the rounds
-// to the first way.
+// through is a way with its figures, and the medians of their ratios to the first way in each round.
 type through struct {
 	Way     string  `json:"way"`
 	Figures figures `json:"figures"`
 	Ratio   figures `json:"ratio"`
 }
 
-// by returns the first of these ways that was measured.
+// by returns the figures of the first of these ways that was measured.
 func (r *row) by(ways ...string) (through, bool) {
 	for _, name := range ways {
 		for _, t := range r.Ways {
@@ -51,8 +49,7 @@ type tally struct {
 	seen  [][]figures // by way and round
 }
 
-// add measures all ways once, one right after the other. Which is first changes
-// from round to round.
+// add measures all ways once, one right after the other. Each round begins with another way.
 func (t *tally) add(ctx context.Context, round int, ways []way) error {
 	if t.seen == nil {
 		t.seen = make([][]figures, len(ways))

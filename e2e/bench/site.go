@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// site is where the page comes from, and what it reports to.
+// site serves the page, and receives its reports.
 type site struct {
 	url             string
 	server          *http.Server
@@ -40,7 +40,7 @@ func startSite() (*site, error) {
 	return s, nil
 }
 
-// wait waits until a page has claimed in a browser, and returns the public URL.
+// wait waits until the page in a browser has claimed, and returns the public URL.
 func (s *site) wait(ctx context.Context, b *browser) (string, error) {
 	select {
 	case claimed := <-s.claimed:

@@ -7,13 +7,12 @@ import (
 	"io"
 )
 
-// What the bench needs of WebSockets (RFC 6455): messages of one frame each, and
-// short ones where it sends.
+// The part of WebSockets (RFC 6455) that the bench needs: messages of one frame, and only short ones from the bench.
 
-// upgradeFields ask for a WebSocket. Nobody checks the key against what answers it.
+// upgradeFields ask for a WebSocket. The bench does not check the answer to the key.
 const upgradeFields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 
-// upgrade makes the connection a WebSocket at a target. Fields are lines, each with its line break.
+// upgrade upgrades the connection to a WebSocket at a target. Fields are lines, each with its line break.
 func (v *visitor) upgrade(target, host, fields string) error {
 	if err := v.send(requestOf("GET", target, host, upgradeFields+fields, content{})); err != nil {
 		return err
@@ -27,14 +26,14 @@ func (v *visitor) upgrade(target, host, fields string) error {
 }
 
 const (
-	textFrame  = 0x81 // the only one of a message
+	textFrame  = 0x81 // a text message of one frame
 	shortFrame = 125  // the most content whose length is in the second byte
-	longFrame  = 126  // in place of the length, which follows in two bytes
+	longFrame  = 126  // announces a length in the next two bytes
 	maskedBit  = 0x80
 	closeCode  = 0x08
 )
 
-// frameOf returns a message of text as a frame of a client. Its mask is zero, which changes nothing.
+// frameOf returns a text message as a frame of a client, with a mask of zeros, which changes nothing.
 func frameOf(text []byte) []byte {
 	if len(text) > shortFrame {
 		panic("a message of the bench is short")
@@ -42,7 +41,7 @@ func frameOf(text []byte) []byte {
 	return append([]byte{textFrame, maskedBit | byte(len(text)), 0, 0, 0, 0}, text...)
 }
 
-// message reads the next message of at most len(buffer) bytes, of text or not.
+// message reads the next message, text or binary, of at most len(buffer) bytes.
 func (v *visitor) message(buffer []byte) ([]byte, error) {
 	for {
 		var head [2]byte

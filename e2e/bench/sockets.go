@@ -12,7 +12,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// echoSocket answers a WebSocket with each of its messages.
+// echoSocket echoes each message of a WebSocket.
 func echoSocket(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
@@ -37,8 +37,7 @@ func socketsWork(count, messages int) string {
 	return fmt.Sprintf("WebSockets: %d × %d messages", count, messages)
 }
 
-// sockets is the work of so many WebSockets, on each of which so many messages are
-// echoed, one after the other.
+// sockets returns a work with a number of WebSockets, each of which echoes a number of messages, one after the other.
 func sockets(o *options, count, messages int) work {
 	name := socketsWork(count, messages)
 	if o.most > 0 {
@@ -70,7 +69,7 @@ func sockets(o *options, count, messages int) work {
 	}}
 }
 
-// echoes sends n messages, each when the one before it is back, and returns how long each took.
+// echoes sends n messages, each after the echo of the previous one, and returns how long each took.
 func (v *visitor) echoes(n int) (took []time.Duration, err error) {
 	frame, buffer := frameOf(socketMessage), make([]byte, shortFrame)
 	for range n {
@@ -83,14 +82,14 @@ func (v *visitor) echoes(n int) (took []time.Duration, err error) {
 			return nil, err
 		}
 		if !bytes.Equal(back, socketMessage) {
-			return nil, fmt.Errorf("%q came back in place of %q", back, socketMessage)
+			return nil, fmt.Errorf("the echo is %q, want %q", back, socketMessage)
 		}
 		took = append(took, time.Since(begun))
 	}
 	return took, nil
 }
 
-// each does something with all visitors at once, and returns an error of one.
+// each calls a function for all visitors at the same time, and returns an error of one of the calls.
 func each(all []*visitor, do func(int, *visitor) error) error {
 	faults := make([]error, len(all))
 	var done sync.WaitGroup

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The growths that are drawn as lines.
+// The growths, which are drawn as lines.
 const (
 	lineConcurrency = "concurrency"
 	lineContent     = "content"
@@ -17,7 +17,7 @@ const (
 	lineClaims      = "parked claims"
 )
 
-// suite is one run.
+// suite is one run of the bench.
 type suite struct {
 	*binaries
 	o      *options
@@ -25,7 +25,7 @@ type suite struct {
 	report *report
 }
 
-// run measures and prints. Progress goes to the log.
+// run measures and prints the report. It logs its progress.
 func run(ctx context.Context, o *options, out, log io.Writer) error {
 	b, err := build(ctx)
 	if err != nil {
@@ -47,7 +47,7 @@ func run(ctx context.Context, o *options, out, log io.Writer) error {
 	return r.writeTable(out)
 }
 
-// measure measures what --only chooses.
+// measure measures the works that --only chooses.
 func (b *binaries) measure(ctx context.Context, o *options, log io.Writer) (*report, error) {
 	begun := time.Now()
 	s := &suite{b, o, log, newReport(o)}
@@ -65,7 +65,7 @@ func (s *suite) say(round int, what string) {
 	_, _ = fmt.Fprintf(s.log, "round %d of %d: %s\n", round+1, s.o.rounds, what)
 }
 
-// claims are the counts of parked claims that this machine has open files for.
+// claims returns the numbers of parked claims for which this machine has enough open files.
 func (s *suite) claims() []int {
 	return slices.DeleteFunc(slices.Clone(s.o.claims), func(n int) bool {
 		err := room(n)
@@ -78,12 +78,12 @@ func (s *suite) claims() []int {
 
 func (s *suite) mostClaims() int { return slices.Max(append(s.claims(), 0)) }
 
-// any reports whether --only chooses one of them.
+// any reports whether --only chooses one of the names.
 func (s *suite) any(tallies []*tally) bool {
 	return slices.ContainsFunc(tallies, func(t *tally) bool { return s.o.only.MatchString(t.name) })
 }
 
-// keep puts what was measured into the report. A work for which there is no way here was not.
+// keep adds the measured works to the report. Works without a way on this machine were not measured.
 func (s *suite) keep(tallies []*tally) {
 	for _, t := range tallies {
 		if len(t.names) > 0 {
@@ -92,19 +92,19 @@ func (s *suite) keep(tallies []*tally) {
 	}
 }
 
-// job is a work with the ways that do it.
+// job is a work with its ways.
 type job struct {
 	work
 	ways func() []way
 }
 
-// chosen are the jobs that --only chooses.
+// chosen returns the jobs that --only chooses.
 func (s *suite) chosen(jobs []job) []job {
 	return slices.DeleteFunc(jobs, func(j job) bool { return !s.o.only.MatchString(j.name) })
 }
 
-// measures measures the jobs that are chosen, if any are, at a testbed that prepare is given first; its handler is 20 ms away where
-// away says so.
+// measures measures the chosen jobs, if there are any, at a new testbed, which prepare sees first. If away is true, its
+// handler is 20 ms away.
 func (s *suite) measures(ctx context.Context, what string, jobs []job, away bool, prepare func(*testbed) error) error {
 	if jobs = s.chosen(jobs); len(jobs) == 0 {
 		return nil
@@ -120,7 +120,7 @@ func (s *suite) measures(ctx context.Context, what string, jobs []job, away bool
 	return s.rounds(ctx, what, jobs)
 }
 
-// rounds measures jobs, round by round.
+// rounds measures jobs round by round.
 func (s *suite) rounds(ctx context.Context, what string, jobs []job) error {
 	tallies := make([]*tally, len(jobs))
 	for round := range s.o.rounds {

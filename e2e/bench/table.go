@@ -39,7 +39,7 @@ func (r *report) writeTable(out io.Writer) error {
 	return t.Flush()
 }
 
-// method is how the figures came about.
+// method describes how the figures were measured.
 func (r *report) method() string {
 	s := fmt.Sprintf("medians of %d rounds of %d ms a figure", r.Rounds, r.EachMs)
 	if r.Load != "" {
@@ -48,7 +48,7 @@ func (r *report) method() string {
 	return s
 }
 
-// writeRows writes every row that is not only a point of a line.
+// writeRows writes the rows, except those that are only points of a line.
 func (r *report) writeRows(line func(string, ...any)) {
 	whole := func(w row) bool {
 		return w.Line == "" || slices.ContainsFunc(r.Goals, func(g goal) bool { return g.Work == w.Work })
@@ -82,7 +82,7 @@ func (r *report) writeRows(line func(string, ...any)) {
 	line("")
 }
 
-// number writes what was measured, and a dash for what was not.
+// number formats a figure, and one that was not measured as a dash.
 func number(f float64, decimals int) string {
 	if f == 0 {
 		return "–"
@@ -90,13 +90,13 @@ func number(f float64, decimals int) string {
 	return fmt.Sprintf("%.*f", decimals, f)
 }
 
-// writeLine writes a growth: a row for each point, a column for each transport.
+// writeLine writes a growth with a row for each point and a column for each transport.
 func (r *report) writeLine(line func(string, ...any), name string) {
 	points := r.line(name)
 	if len(points) == 0 {
 		return
 	}
-	// What more of it costs, where traffic is the same all along.
+	// If the traffic stays the same, the ratios show the cost of the growth.
 	alike := name == lineSessions || name == lineClaims
 	head := name + "\tproxy, " + points[0].Unit
 	for _, t := range transports {

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// mostTabs is how many tabs of one browser are compared with one.
+// mostTabs is the number of tabs of one browser that are compared with a single tab.
 const mostTabs = 10
 
-// tabs compares many tabs of a browser, each of which serves a claim over
-// HTTP/1.1, with one. Such tabs share six connections to the gateway.
+// tabs compares many tabs of a browser, each with a claim over HTTP/1.1, with a single tab. Tabs of one browser share
+// six connections to the gateway.
 func (s *suite) tabs(ctx context.Context) error {
 	var ways []way
 	jobs := []job{{webhooks(s.o), func() []way { return ways }}}
@@ -49,7 +49,7 @@ func (s *suite) tabs(ctx context.Context) error {
 
 const webhooksWork = "tabs: a webhook to each"
 
-// webhooks is the work of a webhook to each tab, one after the other, over and over.
+// webhooks returns a work that sends webhooks to all tabs in turn.
 func webhooks(o *options) work {
 	event := bytes.Repeat([]byte(`{"event":"push"}`), 64)
 	l := echo("", 1, "application/json", event)

@@ -14,13 +14,13 @@ import (
 	"strings"
 )
 
-// binaries are the programs that are built for a run.
+// binaries are the programs that a run builds.
 type binaries struct {
 	dir              string
 	gateway, command string
 }
 
-// build builds the gateway and the command. The caller calls remove when done.
+// build builds the gateway and the command. The caller calls remove at the end.
 func build(ctx context.Context) (*binaries, error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -37,20 +37,18 @@ func build(ctx context.Context) (*binaries, error) {
 
 func (b *binaries) remove() { _ = os.RemoveAll(b.dir) }
 
-// testbed is a gateway, a proxy, and the handler behind both. All of it ends
-// with close.
+// testbed is a gateway and a proxy, with the handler behind both, until close.
 type testbed struct {
 	*binaries
 	control string // the gateway's address
 	gateway *process
 	handler *process
-	proxy   way   // what the rest is compared with
-	ways    []way // by the proxy first, then by each transport
+	proxy   way   // the way that others are compared with
+	ways    []way // the proxy, then each transport
 	closing []func()
 }
 
-// open starts a testbed. Where the handler is far, a relay stands between it and
-// the gateway, and between two proxies, one on each side.
+// open starts a testbed. If the handler is far, a relay is between it and the gateway, and between two proxies.
 func (b *binaries) open(ctx context.Context, far bool, flags ...string) (t *testbed, err error) {
 	t = &testbed{binaries: b}
 	defer func() {
@@ -88,7 +86,7 @@ func (b *binaries) open(ctx context.Context, far bool, flags ...string) (t *test
 
 func (t *testbed) keep(p *process) { t.closing = append(t.closing, p.stop) }
 
-// close ends it, the newest first.
+// close ends its processes, the newest first.
 func (t *testbed) close() {
 	for i := len(t.closing) - 1; i >= 0; i-- {
 		t.closing[i]()
@@ -105,8 +103,7 @@ func (t *testbed) relay(to string) (string, error) {
 	return r.address(), nil
 }
 
-// serve starts a handler with so many sessions for each transport, and returns
-// the ways to it through the gateway.
+// serve starts a handler with a number of sessions for each transport, and returns the ways to it through the gateway.
 func (t *testbed) serve(ctx context.Context, sessions int, through ...string) (*process, []way, error) {
 	args := append([]string{"http://" + t.control, strconv.Itoa(sessions)}, through...)
 	p, err := again(ctx, roleHandler, args...)
@@ -129,7 +126,7 @@ func (t *testbed) serve(ctx context.Context, sessions int, through ...string) (*
 	return p, ways, nil
 }
 
-// way is that through the gateway to a public URL.
+// way returns the way through the gateway to a public URL.
 func (t *testbed) way(name, public string, program ...*process) (way, error) {
 	at, err := url.Parse(public)
 	if err == nil && at.Host == "" {
@@ -141,7 +138,7 @@ func (t *testbed) way(name, public string, program ...*process) (way, error) {
 	return way{name: name, address: t.control, host: at.Host, middle: []*process{t.gateway}, program: program}, nil
 }
 
-// proxyTo starts a proxy in front of an address.
+// proxyTo starts a proxy in front of an address, and returns the way through it.
 func (t *testbed) proxyTo(ctx context.Context, name, to string) (way, error) {
 	p, err := again(ctx, roleProxy, to)
 	if err != nil {
@@ -152,14 +149,14 @@ func (t *testbed) proxyTo(ctx context.Context, name, to string) (way, error) {
 	return way{name: name, address: p.said[0], host: p.said[0], middle: []*process{p}, program: []*process{t.handler}}, nil
 }
 
-// secondProxy puts one in front of the first, which is at an address.
+// secondProxy starts a proxy in front of the first one, which has an address.
 func (t *testbed) secondProxy(ctx context.Context, first string) (way, error) {
 	w, err := t.proxyTo(ctx, proxiesWay, first)
 	w.middle = append(w.middle, t.proxy.middle...)
 	return w, err
 }
 
-// farProxies puts one in front of the first that is a relay away.
+// farProxies starts a proxy in front of the first one, with a relay between them.
 func (t *testbed) farProxies(ctx context.Context) (way, error) {
 	between, err := t.relay(t.proxy.address)
 	if err != nil {
@@ -168,7 +165,7 @@ func (t *testbed) farProxies(ctx context.Context) (way, error) {
 	return t.secondProxy(ctx, between)
 }
 
-// forward starts the command in front of the handler's port.
+// forward starts reversehttp forward in front of the port of the handler.
 func (t *testbed) forward(ctx context.Context) (way, error) {
 	p, err := start(ctx, forwardWay, t.command, "forward", t.handler.said[0], "--gateway", "http://"+t.control, "--label", "bench-forward", "--json")
 	if err != nil {
@@ -184,8 +181,7 @@ func (t *testbed) forward(ctx context.Context) (way, error) {
 	return t.way(forwardWay, claimed.URL, p, t.handler)
 }
 
-// startGateway starts a gateway with its bounds on rates lifted, and returns the
-// address of its control origin.
+// startGateway starts a gateway without bounds on rates, and returns the address of its control origin.
 func (b *binaries) startGateway(ctx context.Context, flags ...string) (p *process, address string, err error) {
 	args := append([]string{"--listen=127.0.0.1:0", "--log-level=warn", "--claims-per-second=-1", "--claims-per-address=-1"}, flags...)
 	p, err = start(ctx, "gateway", b.gateway, args...)

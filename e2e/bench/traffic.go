@@ -7,24 +7,24 @@ import (
 	"strconv"
 )
 
-// getSmall is a GET of 1 KiB.
+// getSmall returns a GET of 1 KiB.
 func getSmall(concurrency int) load {
 	return load{name: "GET 1 KiB", concurrency: concurrency, method: "GET", target: "/small", want: whole(small)}
 }
 
-// get is a GET of n bytes.
+// get returns a GET of n bytes.
 func get(name string, concurrency int, n int64) load {
 	return load{name: name, concurrency: concurrency, method: "GET", target: "/content?bytes=" + strconv.FormatInt(n, 10), want: file(n)}
 }
 
-// down is a GET of n bytes by one visitor, whose rate is in MB/s.
+// down returns a GET of n bytes by one visitor, with its rate in MB/s.
 func down(name string, n int64) load {
 	l := get(name, 1, n)
 	l.bytes = n
 	return l
 }
 
-// up is a POST of n bytes by one visitor, whose rate is in MB/s.
+// up returns a POST of n bytes by one visitor, with its rate in MB/s.
 func up(name string, n int64) load {
 	return load{
 		name: name, concurrency: 1, method: "POST", target: "/sink", fields: "Content-Type: application/octet-stream\r\n",
@@ -32,7 +32,7 @@ func up(name string, n int64) load {
 	}
 }
 
-// echo is a POST whose answer has the content that was sent.
+// echo returns a POST whose answer is its content.
 func echo(name string, concurrency int, contentType string, c []byte) load {
 	return load{
 		name: name, concurrency: concurrency, method: "POST", target: "/echo", fields: "Content-Type: " + contentType + "\r\n",
@@ -40,7 +40,7 @@ func echo(name string, concurrency int, contentType string, c []byte) load {
 	}
 }
 
-// echoes are the two kinds of content that an envelope carries.
+// echoes are the two kinds of content in an envelope, text and bytes.
 func echoes() []load {
 	return []load{
 		echo("echo 64 KiB of text", 16, "application/json", echoText(64<<10)),
@@ -48,13 +48,13 @@ func echoes() []load {
 	}
 }
 
-// sizes are what content grows through.
+// sizes are the points of the growth of content.
 var sizes = []struct {
 	name  string
 	bytes int64
 }{{"0", 0}, {"1 KiB", 1 << 10}, {"64 KiB", 64 << 10}, {"1 MiB", 1 << 20}, {"16 MiB", 16 << 20}, {"64 MiB", 64 << 20}}
 
-// traffic compares all ways that end at the handler.
+// traffic returns the works that compare all ways to the handler.
 func (s *suite) traffic(ctx context.Context) error {
 	var t *testbed
 	var forwarded []way
@@ -96,10 +96,10 @@ func (s *suite) traffic(ctx context.Context) error {
 	})
 }
 
-// farSuffix is what the names of works with a handler that is 20 ms away end with.
+// farSuffix ends the names of works whose handler is 20 ms away.
 const farSuffix = ", 20 ms away"
 
-// far compares the ways to a handler that is 20 ms away.
+// far returns the works that compare the ways to a handler 20 ms away.
 func (s *suite) far(ctx context.Context) error {
 	var t *testbed
 	long := s.o.content(64 << 20)
@@ -115,7 +115,7 @@ func (s *suite) far(ctx context.Context) error {
 	})
 }
 
-// sessions compares claims that few and many sessions serve.
+// sessions returns the works that compare claims with few and with many sessions.
 func (s *suite) sessions(ctx context.Context) error {
 	ways := map[int][]way{}
 	l := getSmall(64)

@@ -12,21 +12,21 @@ import (
 	"time"
 )
 
-// visitor is a keep-alive connection that speaks as little HTTP/1.1 as the
-// bench needs, so that making load costs little.
+// visitor is a keep-alive connection with just the HTTP/1.1 that the bench needs, so that it takes little processor
+// time from the programs under test.
 type visitor struct {
 	conn   net.Conn
 	reader *bufio.Reader
-	sized  io.LimitedReader // the content of a response that states its length
+	sized  io.LimitedReader // the content of a response with Content-Length
 	buffer []byte
 }
 
-// dial opens a connection that is good for so long.
+// dial opens a connection with a deadline.
 func dial(address string, within time.Duration) (*visitor, error) {
 	return dialFrom(nil, address, within)
 }
 
-// dialFrom opens it from an address of this machine.
+// dialFrom does the same from an address of this machine.
 func dialFrom(from net.Addr, address string, within time.Duration) (*visitor, error) {
 	c, err := (&net.Dialer{LocalAddr: from}).Dial("tcp", address)
 	if err != nil {
@@ -39,7 +39,7 @@ func dialFrom(from net.Addr, address string, within time.Duration) (*visitor, er
 	return &visitor{conn: c, reader: bufio.NewReaderSize(c, 16<<10)}, nil
 }
 
-// close resets the connection, so that thousands leave no TIME_WAIT behind.
+// close resets the connection, so that thousands of them do not linger in TIME_WAIT.
 func (v *visitor) close() {
 	if c, ok := v.conn.(*net.TCPConn); ok {
 		_ = c.SetLinger(0)
@@ -55,8 +55,7 @@ func (v *visitor) send(r request) error {
 	return r.rest.writeTo(v.conn)
 }
 
-// receive reads the head of a response. Its content is to be read to the end
-// before the next request.
+// receive reads the head of a response. The caller reads its content to the end before the next request.
 func (v *visitor) receive() (status int, body io.Reader, err error) {
 	line, err := v.reader.ReadSlice('\n')
 	if err != nil {
@@ -87,7 +86,7 @@ func (v *visitor) receive() (status int, body io.Reader, err error) {
 	}
 }
 
-// chunked is content in chunks. It ends behind the trailer section.
+// chunked reads content in chunks, and the trailer section after it.
 type chunked struct {
 	io.Reader
 	of    *bufio.Reader
@@ -106,7 +105,7 @@ func (c *chunked) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// visit sends a request and expects a 200 with this content.
+// visit sends a request and expects a 200 with some content.
 func (v *visitor) visit(r request, want content) error {
 	if err := v.send(r); err != nil {
 		return err
@@ -125,7 +124,7 @@ func (v *visitor) visit(r request, want content) error {
 	return want.expect(body, v.buffer)
 }
 
-// ask sends a request and returns the content of its response, which has one of the statuses.
+// ask sends a request and returns the content of its response, whose status must be one of statuses.
 func (v *visitor) ask(r request, statuses ...int) ([]byte, error) {
 	if err := v.send(r); err != nil {
 		return nil, err
@@ -141,13 +140,13 @@ func (v *visitor) ask(r request, statuses ...int) ([]byte, error) {
 	return answer, err
 }
 
-// request is a head, with content behind it where that is short.
+// request is the bytes of a head, with the content after it if that is short.
 type request struct {
 	head []byte
 	rest content
 }
 
-// requestOf makes a request. Fields are lines, each with its line break.
+// requestOf returns a request. Fields are lines, each with its line break.
 func requestOf(method, target, host, fields string, c content) request {
 	b := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\n%s", method, target, host, fields)
 	if c.block != nil {

@@ -6,8 +6,8 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// transports are those of sdk-go that are compared. Each has a claim of its own
-// in the handler, and is a way of its name.
+// transports are the transports of sdk-go that are compared. Each has a claim of its own in the handler, and a way of
+// the same name.
 var transports = []reversehttp.Transport{
 	reversehttp.TransportPoll,
 	reversehttp.TransportStream,
@@ -17,13 +17,13 @@ var transports = []reversehttp.Transport{
 
 // The other ways.
 const (
-	proxyWay   = "proxy"     // through a ReverseProxy: what the rest is compared with
+	proxyWay   = "proxy"     // through a ReverseProxy; other ways are compared with it
 	proxiesWay = "2 proxies" // through two of them in a row
 	forwardWay = "forward"   // through the gateway to reversehttp forward, by the transport that it chooses, and from there to the handler's port
 	pageWay    = "page"      // through the gateway to sdk-js in Chromium
 	nodeWay    = "node"      // through the gateway to sdk-js in Node
 	tabWay     = "1 tab"     // through the gateway to sdk-js in one tab of a Chromium
-	tabsWay    = "10 tabs"   // and in each of so many
+	tabsWay    = "10 tabs"   // the same in each of ten tabs
 )
 
 // way is one of the ways to a handler.
@@ -32,11 +32,11 @@ type way struct {
 	address string
 	host    string
 	middle  []*process // gateway or proxies
-	program []*process // what answers, as far as it can be looked into
-	hosts   []string   // those of all its claims, where there may be several
+	program []*process // the processes that answer, unless they cannot be measured
+	hosts   []string   // of all its claims, if there may be several
 }
 
-// expense is what the processes of a way have spent since they began.
+// expense is what the processes of a way have used since they began.
 type expense struct {
 	middleCPU, programCPU         time.Duration
 	middleMallocs, programMallocs float64
@@ -71,7 +71,7 @@ func cpuOf(all []*process) (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// mallocsOf returns 0 where one of the processes does not count.
+// mallocsOf returns the sum of their counts, or 0 if one of the processes does not count.
 func mallocsOf(all []*process) (sum float64, err error) {
 	for _, p := range all {
 		one, err := p.mallocs()
