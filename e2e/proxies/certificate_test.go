@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// certificate makes one for a name and the names below it, which is its own authority.
+// certificate makes a self-signed certificate for a name and the names below it.
 func certificate(t *testing.T, name string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -32,7 +32,7 @@ func certificate(t *testing.T, name string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// pemOf returns a certificate as a file has it.
+// pemOf returns a certificate in PEM.
 func pemOf(c tls.Certificate) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}))
 }

@@ -12,11 +12,11 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// roleProgram is the argument with which this test's binary serves the claim demo at an origin, with the options' zero
-// values: net/http reads the environment once, and not for a test.
+// roleProgram is the argument with which this test's binary serves the claim demo at an origin, with zero options. It
+// is a process of its own because net/http reads the variables for proxies only once.
 const roleProgram = "as-program"
 
-// serveProgram says "serving" when it does, and serves until standard input ends.
+// serveProgram prints "serving" once it has claimed, and serves until standard input ends.
 func serveProgram(origin string) error {
 	s, err := reversehttp.Claim(context.Background(), origin, &reversehttp.Options{Label: "demo"})
 	if err != nil {
@@ -31,7 +31,7 @@ func serveProgram(origin string) error {
 	return nil
 }
 
-// startProgram starts the program in an environment, until the test ends, and returns the first that it says.
+// startProgram starts the program with environment variables, until the test ends, and returns its first line.
 func startProgram(t *testing.T, origin string, env ...string) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -60,7 +60,7 @@ func startProgram(t *testing.T, origin string, env ...string) string {
 	return strings.TrimSpace(said)
 }
 
-// A plain proxy lets a stream pass.
+// For http: URLs the proxy is a plain one, which streams pass.
 func TestHTTPProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	squid := startSquid(t, "")
 	l := lend(t, "gateway.test", false, nil)
@@ -73,7 +73,7 @@ func TestHTTPProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	}
 }
 
-// CONNECT passes everything.
+// For https: URLs the proxy gives a tunnel by CONNECT, which everything passes.
 func TestHTTPSProxyOfTheEnvironmentPassesALink(t *testing.T) {
 	squid := startSquid(t, "")
 	l := lend(t, "gateway.test", true, nil)
@@ -88,12 +88,12 @@ func TestHTTPSProxyOfTheEnvironmentPassesALink(t *testing.T) {
 	}
 }
 
-// Only the proxy knows gateway.test, so that a program that goes straight fails.
+// Only the proxy resolves gateway.test, so a program that connects directly fails.
 func TestNoProxyOfTheEnvironmentIsHonoured(t *testing.T) {
 	squid := startSquid(t, "")
 	l := lend(t, "gateway.test", false, nil)
 	said := startProgram(t, "http://"+l.host, "HTTP_PROXY=http://"+squid.address, "NO_PROXY=.test")
 	if !strings.HasPrefix(said, "failed") {
-		t.Errorf("the program says %q, want that it failed", said)
+		t.Errorf("the program says %q, want an error", said)
 	}
 }

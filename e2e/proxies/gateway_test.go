@@ -19,7 +19,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// lender is a gateway, and counts what reaches it.
+// lender is a gateway that counts the requests that reach it.
 type lender struct {
 	*httptest.Server
 	host string // of its control origin
@@ -28,7 +28,7 @@ type lender struct {
 	counts map[string]int
 }
 
-// lend runs a gateway under a name until the test ends. What is between stands before it.
+// lend runs a gateway under a host name until the test ends, within the handler that between returns.
 func lend(t *testing.T, name string, secure bool, between func(http.Handler) http.Handler) *lender {
 	t.Helper()
 	l := &lender{Server: httptest.NewUnstartedServer(nil), counts: map[string]int{}}
@@ -88,7 +88,7 @@ func (l *lender) count(kind string) int {
 	return l.counts[kind]
 }
 
-// visit sends content to the claim demo, straight, and returns the answer.
+// visit sends content to the claim demo, without a proxy, and returns the answer.
 func (l *lender) visit(t *testing.T, method, content string) string {
 	t.Helper()
 	transport := &http.Transport{
@@ -118,7 +118,7 @@ func (l *lender) visit(t *testing.T, method, content string) string {
 	return fmt.Sprint(resp.StatusCode, " ", string(b))
 }
 
-// echo answers with what it was sent, and with much of it when it is asked for that.
+// echo answers with the method, the URL and the content of the request.
 var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	content, err := io.ReadAll(r.Body)
 	fmt.Fprint(w, r.Method, " ", r.URL, " ", string(content), errText(err))
@@ -150,7 +150,7 @@ func serve(t *testing.T, origin string, o reversehttp.Options) *reversehttp.Sess
 	return s
 }
 
-// check visits: a little, and more than goes with a request.
+// check visits with short content, and with content that is too long for the envelope.
 func check(t *testing.T, l *lender) {
 	t.Helper()
 	for _, content := range []string{"", "hello", strings.Repeat("much ", 60_000)} {

@@ -8,7 +8,7 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// A proxy that passes upgrades passes a link in plain HTTP.
+// Without TLS too, a link passes a proxy that passes Upgrade on.
 func TestALinkPassesAProxyThatPassesUpgrades(t *testing.T) {
 	squid := startSquid(t, "http_upgrade_request_protocols websocket allow all")
 	l := lend(t, "localhost", false, nil)
@@ -19,9 +19,9 @@ func TestALinkPassesAProxyThatPassesUpgrades(t *testing.T) {
 	}
 }
 
-// A proxy that closes what is idle for less time than the gateway's pings are apart cuts links: each is followed by another, and
-// visitors notice nothing.
-func TestALinkThatAProxyFindsIdleIsOpenedAgain(t *testing.T) {
+// The proxy closes connections that are idle for less time than is between two pings, so it cuts links. The program
+// opens another each time, and visitors notice nothing.
+func TestALinkThatAProxyClosesAsIdleIsOpenedAgain(t *testing.T) {
 	tinyproxy := startTinyproxy(t, 1)
 	l := lend(t, "localhost", true, nil)
 	client := tinyproxy.client(t)
@@ -32,7 +32,7 @@ func TestALinkThatAProxyFindsIdleIsOpenedAgain(t *testing.T) {
 		deadline := time.Now().Add(patience)
 		for l.count("link") < links+2 {
 			if time.Now().After(deadline) {
-				t.Fatalf("%d links came to the gateway, want %d: the proxy cuts what is idle", l.count("link"), links+2)
+				t.Fatalf("%d links came to the gateway, want %d, because the proxy cuts idle ones", l.count("link"), links+2)
 			}
 			<-time.After(20 * time.Millisecond)
 		}

@@ -9,11 +9,11 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience is how long anything may take before a test gives up, and the gateway anybody: far
-// longer than on a machine with much else to do.
+// patience is how long anything may take before a test gives up, and before the gateway gives up a program or a
+// visitor: far longer than on a busy machine.
 const patience = 10 * time.Minute
 
-// TestMain lets the test's binary be a program that serves a claim, too.
+// TestMain lets the test's binary also run as a program that serves a claim.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == roleProgram {
 		if err := serveProgram(os.Args[2]); err != nil {

@@ -11,7 +11,7 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// Every transport through proxies that pass what they are made for; https goes by CONNECT.
+// Every transport passes ordinary proxies, with https: by CONNECT.
 func TestEveryTransportPassesARealProxy(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T) proxy{
 		"squid":     func(t *testing.T) proxy { return startSquid(t, "") },
@@ -32,7 +32,7 @@ func TestEveryTransportPassesARealProxy(t *testing.T) {
 					check(t, l)
 					asked := transport == "link" || transport == "auto"
 					if n := l.count("stream") + l.count("batch"); asked && secure == (n > 0) {
-						t.Errorf("%d polls came to the gateway, want some where the proxy takes the upgrade off: %v", n, !secure)
+						t.Errorf("%d polls came to the gateway, want some if the proxy removes Upgrade: %v", n, !secure)
 					}
 				})
 			}
@@ -40,33 +40,34 @@ func TestEveryTransportPassesARealProxy(t *testing.T) {
 	}
 }
 
-// A firewall of the year 2000: GET and POST, and an answer is handed on when all of it is there. The session cannot say
-// that it ends, for that is a DELETE: it is lost later, and the label is back at once all the same.
+// The proxy is like a firewall of the year 2000: it passes only GET and POST, and relays an answer once it is complete.
+// The session cannot end itself, because that takes a DELETE. The gateway notices its loss later, and the label can
+// still be claimed again at once.
 func TestAProxyThatPassesOnlyGetAndPostAndBuffers(t *testing.T) {
 	squid := startSquid(t, "acl plain method GET POST\nhttp_access deny !plain")
 	l := lend(t, "localhost", false, buffering)
 	first := serve(t, "http://"+l.host, reversehttp.Options{Client: squid.client(t)})
 	check(t, l)
 	if streams, batches := l.count("stream"), l.count("batch"); streams != 1 || batches == 0 {
-		t.Errorf("%d streams and %d batches were asked for, want one stream, and batches then", streams, batches)
+		t.Errorf("%d streams and %d batches were asked for, want one stream and then batches", streams, batches)
 	}
 	token := first.Token()
 	var refused *reversehttp.Error
 	if err := first.Delete(t.Context()); !errors.As(err, &refused) || refused.Status != http.StatusForbidden {
-		t.Errorf("Delete = %v, want 403 of the proxy", err)
+		t.Errorf("Delete = %v, want the 403 of the proxy", err)
 	}
 	first.Close()
 	if n := l.count("DELETE "); n != 0 {
-		t.Errorf("%d DELETE came through", n)
+		t.Errorf("%d DELETE passed the proxy, want none", n)
 	}
 	serve(t, "http://"+l.host, reversehttp.Options{Client: squid.client(t), Token: token})
 	check(t, l)
 }
 
-// buffering collects every answer before it hands it on.
+// buffering relays an answer only once it is complete.
 func buffering(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path, "/claims") { // visitors come straight
+		if !strings.HasPrefix(r.URL.Path, "/claims") { // visitors use no proxy
 			h.ServeHTTP(w, r)
 			return
 		}

@@ -15,14 +15,14 @@ import (
 // proxy is a forward proxy in a process of its own.
 type proxy struct{ address string }
 
-// client returns one that makes every request through the proxy, until the test ends.
+// client returns a client that sends every request through the proxy, until the test ends.
 func (p proxy) client(t *testing.T) *http.Client {
 	transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: p.address}), MaxIdleConnsPerHost: 8, ExpectContinueTimeout: time.Second}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }
 
-// startSquid starts a squid until the test ends. The rules say who may do what; it finds gateway.test on this machine.
+// startSquid starts a squid with access rules, until the test ends. It resolves gateway.test to this machine.
 func startSquid(t *testing.T, rules string) proxy {
 	t.Helper()
 	dir, address := room(t)
@@ -47,7 +47,7 @@ http_access allow all
 	return proxy{address}
 }
 
-// startTinyproxy starts a tinyproxy until the test ends, which closes connections that are idle for so many seconds.
+// startTinyproxy starts a tinyproxy, until the test ends, that closes connections after some idle seconds.
 func startTinyproxy(t *testing.T, idle int) proxy {
 	t.Helper()
 	dir, address := room(t)
@@ -57,7 +57,7 @@ func startTinyproxy(t *testing.T, idle int) proxy {
 	return proxy{address}
 }
 
-// room returns a directory that any user may write to, for squid leaves root behind, and a free address.
+// room returns a free address, and a directory that any user may write to, because squid gives up the rights of root.
 func room(t *testing.T) (dir, address string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "proxies")
@@ -90,7 +90,7 @@ func start(t *testing.T, address, name string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		// Debian has squid where users do not look.
+		// On Debian squid is in a directory that is not in the PATH of users.
 		if path, err = exec.LookPath("/usr/sbin/" + name); err != nil {
 			t.Skipf("there is no %s here: %v", name, err)
 		}

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// figures are what is looked at of a process.
+// figures are the measurements of a process at one moment.
 type figures struct {
-	// Resident is what the kernel counts, Heap what is on the heap, in bytes.
+	// Resident is the resident memory that the kernel counts, Heap the size of the heap, in bytes.
 	Resident float64 `json:"-"`
 	Heap     float64 `json:"heap"`
 	// Goroutines; 0 in Node.
@@ -18,7 +18,7 @@ type figures struct {
 	Descriptors float64 `json:"-"`
 }
 
-// fromProc fills in what the kernel knows.
+// fromProc fills in the figures that the kernel has.
 func (p *process) fromProc(f *figures) error {
 	dir := "/proc/" + strconv.Itoa(p.cmd.Process.Pid)
 	statm, err := os.ReadFile(dir + "/statm")
@@ -34,7 +34,7 @@ func (p *process) fromProc(f *figures) error {
 	return err
 }
 
-// fromMetrics fills in what the gateway reports of itself.
+// fromMetrics fills in the figures that the gateway reports.
 func (w *world) fromMetrics(f *figures) error {
 	resp, err := w.client.Get(w.origin + "/metrics")
 	if err != nil {

@@ -1,11 +1,11 @@
-// Command soak keeps a gateway busy with all kinds of traffic for long, and reports whether memory,
+// Command soak keeps a gateway busy for a long time with all kinds of traffic, and reports whether memory,
 // goroutines and file descriptors stay flat.
 //
 //	go run ./e2e/soak --minutes 30
 //
 // It builds and starts the real gateway, two programs that serve with sdk-go, one of which is repeatedly
 // killed and restarted, and one in Node that serves with the gateway's own /sdk.js. Other claims come and go.
-// It exits with 1 if something grew, or an answer was not as expected.
+// It exits with 1 if a figure grew, or an answer was wrong.
 package main
 
 import (
@@ -49,7 +49,7 @@ type options struct {
 	visitors      int
 }
 
-// run soaks until the time is over or ctx ends, and prints.
+// run sends traffic until the time is over or ctx ends, and prints the figures and the result.
 func run(ctx context.Context, o options, out io.Writer) (flat bool, err error) {
 	w, err := newWorld(ctx)
 	if err != nil {

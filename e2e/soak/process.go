@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// process is a program that the soak started. It ends with its standard input, and answers every line there
-// with figures, a line of JSON.
+// process is a program that the soak started. It ends with its standard input, and answers each line there with its
+// figures as a line of JSON.
 type process struct {
 	name  string
 	cmd   *exec.Cmd
@@ -43,7 +43,7 @@ func start(name, path string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// ask asks the process for what only it knows.
+// ask asks the process for the figures that it alone has.
 func (p *process) ask(f *figures) error {
 	if _, err := io.WriteString(p.stdin, "figures\n"); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
@@ -58,13 +58,13 @@ func (p *process) ask(f *figures) error {
 	return nil
 }
 
-// kill ends the process as a crash does.
+// kill ends the process like a crash.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait()
 }
 
-// end has the process end by itself, and waits for that.
+// end lets the process end by itself, and waits for that.
 func (p *process) end() {
 	_ = p.stdin.Close()
 	_ = p.cmd.Wait()

@@ -17,15 +17,15 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// roleProgram is the role in which the soak starts itself again.
+// roleProgram is the argument with which the soak starts itself as a program.
 const roleProgram = "as-program"
 
-// nodeProgram does in Node what this file does.
+// nodeProgram is the same program for Node.
 //
 //go:embed program.js
 var nodeProgram []byte
 
-// What both programs answer with.
+// The answers of both programs.
 const (
 	small   = "as small as answers are\n"
 	tokens  = 10
@@ -33,8 +33,8 @@ const (
 	large   = 1 << 20
 )
 
-// beProgram serves at the gateway args[0] on the label args[1] with the token
-// args[2], which may be empty, until standard input ends.
+// beProgram serves the label args[1] with the token args[2], which may be empty, at the gateway args[0], until standard
+// input ends.
 func beProgram(args []string) error {
 	if len(args) != 3 {
 		return fmt.Errorf("give gateway, label and token, not %q", args)

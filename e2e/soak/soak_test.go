@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestWhatGrowsIsToldFromWhatIsFlat(t *testing.T) {
+func TestOnlyFiguresThatKeepGrowingAreNotFlat(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		of   func(i int, f *figures)
@@ -34,7 +34,7 @@ func TestWhatGrowsIsToldFromWhatIsFlat(t *testing.T) {
 		text.Reset()
 		flat := table.judge(&text)
 		if want := c.want == "\nFLAT"; flat != want {
-			t.Errorf("%s: flat is %v, want %v", c.name, flat, want)
+			t.Errorf("%s: flat = %v, want %v", c.name, flat, want)
 		}
 		for line := range strings.Lines(text.String()) {
 			if grows := strings.HasSuffix(line, "GROWS\n"); grows != strings.Contains(line, c.want) && c.want != "\nFLAT" && !strings.HasPrefix(line, "NOT") {
@@ -46,6 +46,6 @@ func TestWhatGrowsIsToldFromWhatIsFlat(t *testing.T) {
 
 func TestTooFewSamplesAreNotFlat(t *testing.T) {
 	if (&table{rows: make([][3]figures, 3)}).judge(t.Output()) {
-		t.Error("3 samples are flat, want too few")
+		t.Error("3 samples are flat, want that they are too few")
 	}
 }

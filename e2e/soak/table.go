@@ -11,7 +11,7 @@ import (
 type column struct {
 	process, figure string
 	of              func([3]figures) float64
-	// slack is what it may grow besides a tenth.
+	// slack is how much it may grow in addition to a tenth.
 	slack float64
 }
 
@@ -41,7 +41,7 @@ func (c column) text(v float64) string {
 	return fmt.Sprintf("%.0f", v)
 }
 
-// table is all samples.
+// table has all samples.
 type table struct{ rows [][3]figures }
 
 func (t *table) writeHead(out io.Writer) {
@@ -65,8 +65,8 @@ func (t *table) add(out io.Writer, at time.Duration, answered int64, row [3]figu
 	_, _ = fmt.Fprintln(out)
 }
 
-// judge compares the median of the second quarter with that of the last, when
-// everything that grows to its size once has done so.
+// judge compares the median of the second quarter with that of the last one. By the second quarter, everything that
+// grows only at the beginning has its size.
 func (t *table) judge(out io.Writer) (flat bool) {
 	n := len(t.rows)
 	if n < 4 {

@@ -17,15 +17,15 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// traffic is everything that visits the gateway, and its results.
+// traffic makes all kinds of visits, and counts their results.
 type traffic struct {
 	world    *world
 	visitors int
 	answered atomic.Int64
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	done     map[string]int
-	refused  int // by the gateway, where a program was down
+	refused  int // by the gateway, while the fragile program was down
 	restarts int
 	faults   []error
 }
@@ -34,7 +34,7 @@ func newTraffic(w *world, visitors int) *traffic {
 	return &traffic{world: w, visitors: visitors, done: map[string]int{}}
 }
 
-// run sends until ctx ends, and waits for what was sent.
+// run sends requests until ctx ends, and waits for the last answers.
 func (t *traffic) run(ctx context.Context) {
 	var all sync.WaitGroup
 	for range t.visitors {
@@ -66,7 +66,7 @@ func pause(ctx context.Context, d time.Duration) {
 
 var content = bytes.Repeat([]byte{0xfe}, large)
 
-// kinds of visits: what is sent, and what must come back.
+// kinds are the kinds of visits: a request, and whether an answer is right. Without right the visitor leaves.
 var kinds = []struct {
 	name, method, target string
 	content              []byte
@@ -82,17 +82,17 @@ var kinds = []struct {
 	{"left while it sends", "POST", "/up", content, nil},
 }
 
-// visit sends one request of any kind to any program.
+// visit sends a request of a random kind to a random program.
 func (t *traffic) visit(ctx context.Context) {
 	k := kinds[rand.IntN(len(kinds))]
 	label := nodeLabel
 	switch n := rand.IntN(20); {
-	case n == 0: // seldom: visitors of a killed program wait for seconds
+	case n == 0: // rarely, because visitors of a killed program wait for seconds
 		label = fragileLabel
 	case n < 10:
 		label = steadyLabel
 	}
-	// What was begun when the time is over is ended.
+	// A request that has begun may continue after the time is over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	if k.right == nil {
@@ -119,16 +119,16 @@ func (t *traffic) visit(ctx context.Context) {
 	t.mu.Unlock()
 }
 
-// stay is for how long a visitor who leaves stays: their request is handled then.
+// stay is how long a visitor waits before they leave, long enough for their request to be handled.
 const stay = 30 * time.Millisecond
 
-// leave sends a request that nobody answers, and leaves.
+// leave sends a request that is never answered, and leaves.
 func (t *traffic) leave(ctx context.Context) {
 	label := []string{steadyLabel, nodeLabel}[rand.IntN(2)]
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stay)
 	defer cancel()
 	if _, err := t.send(ctx, "POST", label, "/wait", content[:1<<10]); !errors.Is(err, context.DeadlineExceeded) {
-		t.fail(fmt.Errorf("a visitor of %s who leaves was answered, or refused: %v", label, err))
+		t.fail(fmt.Errorf("a visitor of %s got an answer to /wait, which never answers: %v", label, err))
 		return
 	}
 	t.mu.Lock()
@@ -154,7 +154,7 @@ func (t *traffic) send(ctx context.Context, method, label, target string, conten
 	return got, err
 }
 
-// restart kills one program now and then, or ends it gently, and starts it again.
+// restart ends the fragile program every 5 s, gently or by a kill, and starts it again.
 func (t *traffic) restart(ctx context.Context) {
 	w := t.world
 	for gently := false; ; gently = !gently {
@@ -179,8 +179,7 @@ func (t *traffic) restart(ctx context.Context) {
 	}
 }
 
-// comeAndGo claims labels, has them visited once, and gives half of them up; the
-// lease ends the others.
+// comeAndGo claims labels, and visits each once. It releases half of them, and the lease ends the others.
 func (t *traffic) comeAndGo(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		if err := t.claim(context.WithoutCancel(ctx), n%2 == 0); err != nil {
@@ -216,7 +215,7 @@ func (t *traffic) fail(err error) {
 	t.faults = append(t.faults, err)
 }
 
-// fault returns the first faults, and how many there are.
+// fault returns the first faults with the number of all, or nil.
 func (t *traffic) fault() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

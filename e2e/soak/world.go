@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// world is every process of a run.
+// world has the processes of a run.
 type world struct {
 	dir      string
 	gateway  *process
 	origin   string   // of the gateway
 	steady   *process // serves with sdk-go from start to end
 	node     *process // with sdk-js
-	fragile  *process // with sdk-go, and is killed; the traffic's alone
+	fragile  *process // with sdk-go; traffic alone kills and restarts it
 	client   *http.Client
 	nodePath string
 }
 
-// labels of the programs.
+// The labels of the programs.
 const (
 	steadyLabel, nodeLabel, fragileLabel = "steady", "node", "fragile"
 	fragileToken                         = "the-token-of-a-program-that-is-killed"
@@ -70,7 +70,7 @@ func newWorld(ctx context.Context) (w *world, err error) {
 	return w, err
 }
 
-// address finds where the gateway listens in what it said.
+// address finds the address of the gateway in its first line.
 func (w *world) address() (string, error) {
 	for word := range strings.FieldsSeq(w.gateway.said) {
 		if rest, ok := strings.CutPrefix(word, "http://localhost:"); ok {
@@ -107,7 +107,7 @@ func (w *world) startNode() (*process, error) {
 	return start(nodeLabel, w.nodePath, "--expose-gc", filepath.Join(w.dir, "program.mjs"), w.origin, nodeLabel)
 }
 
-// sample takes one of every process that runs from start to end.
+// sample returns the figures of each process that runs from start to end.
 func (w *world) sample() (row [3]figures, err error) {
 	for i, p := range []*process{w.gateway, w.steady, w.node} {
 		if err := p.fromProc(&row[i]); err != nil {
@@ -125,7 +125,7 @@ func (w *world) sample() (row [3]figures, err error) {
 	return row, nil
 }
 
-// close ends every process and removes what they left.
+// close ends all processes and removes their files.
 func (w *world) close() {
 	for _, p := range []*process{w.fragile, w.node, w.steady, w.gateway} {
 		if p != nil {
