@@ -112,7 +112,7 @@ func gather(t *testing.T, program *process, visit func() *visitor, move func(*vi
 		}
 		for range all {
 			if err := <-gone; err != nil && !isTimeout(err) {
-				t.Errorf("a visitor was let down: %v", err)
+				t.Errorf("a visitor got an error: %v", err)
 			}
 		}
 		for _, v := range all {

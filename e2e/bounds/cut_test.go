@@ -10,7 +10,7 @@ import (
 
 // An answer whose handler fails midway must not look whole: it ends before its
 // last chunk, or before its length is reached.
-func TestAnAnswerThatFailsMidwayIsSeenToBeCut(t *testing.T) {
+func TestAVisitorNoticesAnAnswerThatFailsMidway(t *testing.T) {
 	t.Parallel()
 	gateway := start(t, "as-gateway")
 	// A killed program is missed after this time, in which a living one must have had time to run.

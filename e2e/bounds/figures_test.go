@@ -5,7 +5,7 @@ import (
 	"runtime/metrics"
 )
 
-// figures are what a process reports of a moment.
+// figures are what a process reports about one moment.
 type figures struct {
 	// Heap is the live heap, and Stacks the memory of stacks, in bytes.
 	Heap       int64 `json:"heap"`

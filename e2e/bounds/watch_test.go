@@ -40,7 +40,7 @@ func (w *watched) judge(of func(held) int64, bound int64) {
 		w.t.Errorf("the gateway held %s and the program %s, want at most %s each", w.most, w.mostToo, kib(bound))
 	}
 	if w.most.heap <= 0 || w.mostToo.heap <= 0 {
-		w.t.Error("nothing was held at all: the figures are none")
+		w.t.Error("nothing was held, so the figures were not collected")
 	}
 }
 
@@ -85,5 +85,5 @@ func (w *watched) grown() (g grown) {
 	return g
 }
 
-// stillLooks is after how many looks without a decrease none is expected.
+// stillLooks is how many looks without a decrease mean that none will follow.
 const stillLooks = 50
