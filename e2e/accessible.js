@@ -1,4 +1,4 @@
-// Checks whether everybody can use a page, as far as a program can tell.
+// Checks the accessibility of a page with axe.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -8,7 +8,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 /** Fails if axe finds a violation in a Playwright page, or if the page is wider than its window. */
 export async function accessible(page, state) {
   await page.evaluate(axe)
-  // Colours are checked after animations.
+  // Animations end before axe checks colours.
   await page.evaluate(() => Promise.allSettled(document.getAnimations().map((a) => a.finished)))
   const { violations } = await page.evaluate(() => globalThis.axe.run())
   const found = violations.map(({ id, nodes }) => [id, ...nodes.map((n) => n.html)])

@@ -79,7 +79,7 @@ describe('ask me, by MCP', { skip: noBrowser }, () => {
         assert.deepEqual((await typing).content, [text('<b>Here</b>')])
       })
 
-      test('takes no refusal for an answer', async () => {
+      test('reports a refusal as an error, not as an answer', async () => {
         const asking = call(client, `May I, ${era}?`)
         await card(`May I, ${era}?`).getByRole('button', { name: 'Decline' }).click()
         const { isError, content } = await asking
@@ -87,7 +87,7 @@ describe('ask me, by MCP', { skip: noBrowser }, () => {
         assert.deepEqual(content, [text('The person does not want to answer this.')])
       })
 
-      test('who gives up is crossed out', async () => {
+      test('the question of a client that gives up is crossed out', async () => {
         const leaving = new AbortController()
         const asking = call(client, `Still there, ${era}?`, {}, { signal: leaving.signal })
         const failed = assert.rejects(asking)
@@ -98,7 +98,7 @@ describe('ask me, by MCP', { skip: noBrowser }, () => {
         assert.equal(await card(`Still there, ${era}?`).count(), 0)
       })
 
-      test('wrong arguments are reported without the person', async () => {
+      test('wrong arguments are an error, and the person sees no question', async () => {
         const { isError } = await call(client, '')
         assert.equal(isError, true)
         assert.equal(await page.locator('.question').count(), 0)
@@ -106,7 +106,7 @@ describe('ask me, by MCP', { skip: noBrowser }, () => {
     })
   }
 
-  test('clients of older revisions are answered in theirs', async () => {
+  test('clients of older revisions are answered in their revision', async () => {
     for (const protocolVersion of ['2025-06-18', '2025-03-26', '2024-11-05']) {
       const params = {
         protocolVersion,
@@ -132,7 +132,7 @@ describe('ask me, by MCP', { skip: noBrowser }, () => {
     assert.equal((await post(list, ['Origin', new URL(url).origin])).status, 200)
   })
 
-  test('what is no message is refused', async () => {
+  test('content that is not a message is refused', async () => {
     const visits = {
       'not JSON': [400, { method: 'POST', content: '{', fields: json }],
       'not of its type': [415, { method: 'POST', content: '{}' }],

@@ -105,7 +105,7 @@ describe('ask me', { skip: noBrowser }, () => {
     await close()
   })
 
-  /** Has the page be hidden, in a browser whose pages show no notifications themselves: Chrome on Android. */
+  /** Makes the page hidden, in a browser whose pages cannot show notifications themselves, like Chrome on Android. */
   const onAndroid = () =>
     page.evaluate(() => {
       Object.defineProperty(document, 'hidden', { get: () => true })
@@ -138,7 +138,7 @@ describe('ask me', { skip: noBrowser }, () => {
         navigator.serviceWorker.addEventListener('message', () => (globalThis.focused = true)),
       )
     }
-    // Only a click of a person may focus a tab, and no program clicks on a notification.
+    // Only a person's click may focus a tab, and a test cannot click on a notification.
     await context.serviceWorkers()[0].evaluate(async () => {
       const [notification] = await globalThis.registration.getNotifications()
       globalThis.WindowClient.prototype.focus = function () {
@@ -154,7 +154,7 @@ describe('ask me', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('a page that can show no notification says that it must stay in front', async () => {
+  test('a page that cannot show notifications says that it must stay in front', async () => {
     await open()
     // This browser has no service workers.
     await page.addInitScript(() => {

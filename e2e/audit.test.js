@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib'
 import { auditGo, auditNPM } from './steps/audit.js'
 import { KeptOutput } from './steps/output.js'
 
-// A vulnerability of a function that server/audit calls. It imports little, so that little is analysed.
+// A vulnerability of a function that server/audit calls, a package with few imports, so the analysis is quick.
 const entry = {
   schema_version: '1.3.1',
   id: 'GO-2000-0001',
@@ -83,22 +83,22 @@ describe('vulnerabilities', () => {
     ['npm', auditNPM, /there are vulnerabilities/],
   ]
   for (const [name, audit, failure] of audits) {
-    test(`${name}: one that is known is a failure`, async () => {
+    test(`${name}: a known vulnerability is a failure`, async () => {
       ;[known, silent] = [true, false]
       await assert.rejects(
         quiet(() => audit()),
         failure,
       )
     })
-    test(`${name}: none that is known passes, and was checked`, async () => {
+    test(`${name}: no known vulnerability passes, and was checked`, async () => {
       ;[known, silent] = [false, false]
       assert.equal(await quiet(() => audit()), undefined)
     })
-    test(`${name}: who does not answer in time is said not to have been asked`, async () => {
+    test(`${name}: a source that does not answer in time is reported as not asked`, async () => {
       ;[known, silent] = [true, true]
       await saysSo(() => audit(1))
     })
-    test(`${name}: who cannot be reached is said not to have been asked`, async () => {
+    test(`${name}: a source that cannot be reached is reported as not asked`, async () => {
       process.env.GOVULNDB = process.env.npm_config_registry = 'http://127.0.0.1:1'
       await saysSo(() => audit())
       process.env.GOVULNDB = process.env.npm_config_registry = url

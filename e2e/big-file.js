@@ -1,6 +1,6 @@
 // A file of 2 GiB that a page serves, and its content.
 
-/** Its size, in bytes. */
+/** The size of the file, in bytes. */
 export const fileSize = 2 ** 31
 const blockSize = 2 ** 20
 

@@ -16,7 +16,7 @@ import { until } from './until.js'
 import { field, visit } from './visitor.js'
 
 const mib = 2 ** 20
-// How much more memory all browser processes may take while the file is served.
+// How much more memory all processes of the browser may use while the page serves the file.
 const growthMost = 256 * mib
 
 const curl = promisify(execFile).bind(undefined, 'curl')
@@ -82,8 +82,8 @@ describe('a file of 2 GiB in a tab', { skip: noBrowser }, () => {
     assert.equal(field(fields, 'Content-Range'), `bytes */${fileSize}`)
   })
 
-  test('is downloaded to its end by a curl that was killed and comes again', async (t) => {
-    // The part downloaded before: holes, which take no space.
+  test('is downloaded to its end by a second curl after the first was killed', async (t) => {
+    // The first part counts as downloaded: it is a hole in the file, which takes no space.
     const path = join(dir, 'download')
     const begun = fileSize - 24 * mib
     await writeFile(path, '')
@@ -107,7 +107,7 @@ describe('a file of 2 GiB in a tab', { skip: noBrowser }, () => {
     assert.equal(hashOf(buffer), hashOf(contentOf(begun, fileSize)))
   })
 
-  test('is not in memory', async (t) => {
+  test('does not fill the memory of the browser', async (t) => {
     const growth = (await residentBytes()) - restingBytes
     t.diagnostic(`the browser takes ${(growth / mib).toFixed(1)} MiB more than before the visits`)
     assert.ok(growth < growthMost, `it takes ${growth} bytes more`)

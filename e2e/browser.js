@@ -7,7 +7,7 @@ import { findBrowser, findFirefox } from './program.js'
 const executablePath = await findBrowser()
 const firefoxPath = await findFirefox()
 
-/** A host of which the browsers think that it is not this machine: its pages are of another origin, and come from here. */
+/** A host that browsers resolve to this machine, though its name does not look local. */
 export const elsewhere = 'evil.test'
 
 const args = [
@@ -21,14 +21,14 @@ const args = [
   `--host-resolver-rules=MAP ${elsewhere} 127.0.0.1`,
 ]
 
-/** Why tests that need a browser cannot run here; false where they can, and in CI, where they fail instead. */
+/** Why tests that need a browser cannot run here; false if they can, and in CI, where they fail instead. */
 export const noBrowser = !executablePath && !inCI && 'there is no Chromium here'
 export const noFirefox = !firefoxPath && !inCI && 'there is no Firefox here'
 
-// How long a page may take for something; the machine may be busy.
+// How long each step in a page may take, also on a busy machine.
 const patienceMs = 600_000
 
-/** Starts a browser, with more flags. Every context of it is a profile that knows nothing of the others. */
+/** Starts a browser, with additional flags. Its contexts share nothing. */
 export async function startBrowser(...flags) {
   if (!executablePath) throw new Error('there is no Chromium here')
   const all = [...args, ...flags]
@@ -42,7 +42,7 @@ export async function startBrowser(...flags) {
   return browser
 }
 
-/** Starts Chromium by Puppeteer. Playwright's pages always have the focus, and what has it is never frozen. */
+/** Starts Chromium with Puppeteer. Pages of Playwright always have the focus, and are thus never frozen. */
 export async function startUnfocused() {
   if (!executablePath) throw new Error('there is no Chromium here')
   return patient(await puppeteer.launch({ executablePath, args, ...patience }))
@@ -50,7 +50,7 @@ export async function startUnfocused() {
 
 const patience = { timeout: patienceMs, protocolTimeout: patienceMs }
 
-/** Has the pages of a browser of Puppeteer's, or of a context, take as long as those of Playwright's. */
+/** Gives the pages of a browser or a context of Puppeteer the same timeouts as those of Playwright. */
 function patient(of) {
   const open = of.newPage.bind(of)
   of.newPage = async () => {
@@ -79,7 +79,7 @@ export async function startFirefox() {
   }
 }
 
-/** The browsers in which pages are tested: what starts each, and why it cannot run here. */
+/** The browsers in which pages are tested: how each starts, and why it cannot run here. */
 export const browsers = {
   Chromium: { start: startBrowser, missing: noBrowser },
   Firefox: { start: startFirefox, missing: noFirefox },

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** Makes one. Returns the flags for a gateway to use it, and a function that removes its files. */
+/** Makes the certificate. Returns the flags of a gateway that uses it, and a function that removes its files. */
 export function selfSigned() {
   const dir = mkdtempSync(join(tmpdir(), 'reversehttp-tls-'))
   const goroot = execFileSync('go', ['env', 'GOROOT']).toString().trim()

@@ -26,7 +26,7 @@ describe('chat', { skip: noBrowser }, () => {
   }
   const heard = (page, text) => page.locator('#log', { hasText: text }).waitFor()
 
-  /** Opens the chat as somebody else, whose page must not complain but of sockets that are refused. */
+  /** Opens the chat as another person. Their console may have no messages, except about refused sockets. */
   async function comeIn(url, name, options) {
     const context = await browser.newContext(options)
     const page = await context.newPage()
@@ -39,7 +39,7 @@ describe('chat', { skip: noBrowser }, () => {
     return { page, context, faults }
   }
 
-  test('the host and visitors talk, by sockets and, if there is no room, by events', async () => {
+  test('the host and visitors talk by sockets, and by events if there are too many sockets', async () => {
     const { page, url, close } = await open()
     const visitors = []
     for (const name of ['ann', 'bo', 'cy']) {
@@ -48,7 +48,7 @@ describe('chat', { skip: noBrowser }, () => {
     }
     const how = (name) => page.locator('#here li', { hasText: name }).textContent()
     assert.match(await how('ann'), /127\.0\.0\.1, by WebSocket/)
-    // Over HTTP/1.1 a tab has room for two sockets.
+    // Over HTTP/1.1 a tab can serve two sockets.
     assert.match(await how('cy'), /by events/)
     await say(visitors[0].page, 'from ann')
     await say(visitors[2].page, 'from <b>cy</b>')
@@ -103,7 +103,7 @@ describe('chat', { skip: noBrowser }, () => {
     await theirs.close()
   })
 
-  test('below a path it works as well', async () => {
+  test('it also works below a path', async () => {
     const below = await Gateway.startBelowPath()
     try {
       const { page, url, close } = await openDemo(browser, below, 'chat')

@@ -1,5 +1,5 @@
-// A page that serves at a cluster, each request to which goes to another node than the one before:
-// those of the page, of a visitor that is a browser, and of one that is a socket.
+// A page that serves at a cluster. Each request goes to another node than the one before it: requests of the page, of a
+// browser, and of a bare socket.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
@@ -25,7 +25,7 @@ describe('a page at a cluster', { skip: noBrowser || noNATS() }, () => {
     return page
   }
 
-  test('hello answers each visit, and after a reload', async () => {
+  test('hello answers each visit, also after a reload', async () => {
     const page = await open('hello')
     const url = await page.getAttribute('a#link[href]', 'href')
     for (let i = 1; i <= 12; i++) {

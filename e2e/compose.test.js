@@ -1,5 +1,5 @@
-// The services of server/deploy/compose.yaml and compose-cluster.yaml: they name files and services that are there, and
-// the gateways of the latter run as one, with the variables that they have there.
+// The services of server/deploy/compose.yaml and compose-cluster.yaml: files and services that they name exist, and the
+// gateways of the latter run as one with their variables.
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -20,7 +20,7 @@ const compose = async (name) => parse(await read(name), { merge: true, strict: t
 const several = await compose('compose-cluster.yaml')
 const nodes = Object.entries(several.services).filter(([, s]) => s.environment?.REVERSEHTTP_NODE)
 
-test('services name files, volumes and services that are there', async () => {
+test('the files, volumes and services that services name exist', async () => {
   for (const { services, volumes } of [await compose('compose.yaml'), several]) {
     for (const [name, service] of Object.entries(services)) {
       const { build, network_mode, depends_on = [], volumes: mounts = [] } = service
@@ -37,7 +37,7 @@ test('services name files, volumes and services that are there', async () => {
   }
 })
 
-test('Caddy has each node, and each node has a name, ports and time to end', async () => {
+test('Caddy knows each node, and each node has a name, ports and time to end', async () => {
   const of = (name) => nodes.map(([, service]) => service.environment[name])
   assert.deepEqual(
     of('REVERSEHTTP_NODE'),
@@ -60,10 +60,10 @@ test('Caddy has each node, and each node has a name, ports and time to end', asy
   }
 })
 
-// On an address of its own on the loopback network, so that the ports are those of the file.
+// Each node has its own loopback address, so that all can use the ports of the file.
 const noAddresses = process.platform !== 'linux' && 'only Linux has 127.0.0.0/8 without more'
 
-test('the nodes run as one, and are healthy', { skip: noAddresses }, async (t) => {
+test('the nodes run as one, and their health checks succeed', { skip: noAddresses }, async (t) => {
   const skip = noNATS()
   if (skip) return t.skip(skip)
   const dir = await mkdtemp(join(tmpdir(), 'reversehttp-compose-'))

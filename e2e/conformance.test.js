@@ -1,4 +1,4 @@
-// The conformance kit of schema, and what it says of gateways and clients, good and bad.
+// The conformance kit of schema, with good and bad gateways and clients.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -22,7 +22,7 @@ describe('the conformance kit', { concurrency: true }, () => {
     await rm(dir, { recursive: true, force: true })
   })
 
-  /** Runs the kit. Resolves with its exit code and what it wrote. */
+  /** Runs the kit. Resolves with its exit code and its output. */
   function judge(...args) {
     return new Promise((resolve) => {
       execFile(kit, args, { cwd: root, maxBuffer: 1 << 26 }, (error, stdout, stderr) =>
@@ -31,7 +31,7 @@ describe('the conformance kit', { concurrency: true }, () => {
     })
   }
 
-  /** Judges a client in Node that does so with each request. */
+  /** Judges a client in Node that handles each request in a given way. */
   async function judgeClient(name, text) {
     const path = join(dir, `${name}.mjs`)
     const sdk = JSON.stringify(join(root, 'schema/examples/server.mjs'))
@@ -127,7 +127,7 @@ ${text}`,
     })
   }
 
-  test('what cannot be judged is said in a line', async () => {
+  test('something that cannot be judged is reported in one line', async () => {
     const page = createServer((_, response) => response.end('hello')).listen(0, '127.0.0.1')
     await new Promise((resolve) => page.once('listening', resolve))
     try {

@@ -1,4 +1,4 @@
-// The console is a tool: a URL at once, and everything that comes to it, by keyboard alone.
+// The console: it has a URL at once, shows each exchange, and can be used by keyboard alone.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createHmac } from 'node:crypto'
@@ -22,7 +22,7 @@ describe('the console', { skip: noBrowser }, () => {
     await gateway?.stop()
   })
 
-  /** Opens a page of the gateway in a new profile, and notes whatever it says and whom it asks. */
+  /** Opens a page of the gateway in a new profile, and notes its console messages and the origins of its requests. */
   async function open(path = '', options = {}) {
     context = await browser.newContext(options)
     page = await context.newPage()
@@ -58,7 +58,7 @@ describe('the console', { skip: noBrowser }, () => {
   }
   const focused = () => page.evaluate(() => document.activeElement.id)
 
-  test('a page that is opened cold answers its first webhook without a click', async () => {
+  test('a page that has just been opened answers its first webhook without a click', async () => {
     await open()
     const url = await served()
     const { status, content } = await post(`${url}hook`, '{"hello":"you"}')
@@ -68,7 +68,7 @@ describe('the console', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('recordings come by the link that the page has anyway', async () => {
+  test('recordings arrive by the link of the claim, not by requests of their own', async () => {
     await open()
     let waits = 0
     page.on('request', (r) => r.url().includes('/exchanges?') && waits++)
@@ -87,7 +87,7 @@ describe('the console', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('what is needed for the first paint is below 100 KiB', async () => {
+  test('the first paint takes less than 100 KiB', async () => {
     context = await browser.newContext()
     page = await context.newPage()
     const cdp = await context.newCDPSession(page)
@@ -100,7 +100,7 @@ describe('the console', { skip: noBrowser }, () => {
       bytes += encodedDataLength
       seen.push([urls.get(requestId), encodedDataLength])
     })
-    // Timers stand still: what the page loads a while later is not for the first paint.
+    // Timers do not run, so this excludes modules that the page loads later.
     const now = Date.now()
     await page.clock.install({ time: now })
     await page.clock.pauseAt(now + 86_400_000)
@@ -111,7 +111,7 @@ describe('the console', { skip: noBrowser }, () => {
     await context.close()
   })
 
-  test('the keyboard does everything', async () => {
+  test('everything can be done by keyboard', async () => {
     await open()
     const url = await served()
     assert.match(await page.textContent('#first-curl'), /^curl .*\/hook/)
@@ -119,7 +119,7 @@ describe('the console', { skip: noBrowser }, () => {
     await visit(`${url}other`)
     await row('/other').waitFor()
 
-    // j opens the newest, and again the one below it.
+    // j opens the newest exchange, and pressed again, the one below it.
     await press('j')
     await detail('/other')
     await press('j')
@@ -130,7 +130,7 @@ describe('the console', { skip: noBrowser }, () => {
     await press('ArrowDown', 'Enter')
     await page.waitForFunction(() => document.activeElement.id === 'detail-title')
 
-    // A secret is shown when somebody asks for it.
+    // A secret is shown on request.
     await page.locator('#request-tab-0').focus()
     await press('Enter')
     const field = page.locator('#request-panel tr', { hasText: 'Authorization' })
@@ -139,7 +139,7 @@ describe('the console', { skip: noBrowser }, () => {
     await press('Enter')
     assert.match(await field.textContent(), /Bearer of-secrets/)
 
-    // C has a menu, Escape closes it.
+    // C opens a menu, and Escape closes it.
     await press('c')
     await page.waitForFunction(() => document.activeElement.role === 'menuitem')
     await press('ArrowDown', 'Escape')
@@ -169,7 +169,7 @@ describe('the console', { skip: noBrowser }, () => {
     await tree.getByText('edited').waitFor()
     assert.equal(await rows().count(), 4)
 
-    // / filters, and the address has the filter.
+    // / opens the filter, which is also in the address.
     await press('Escape', '/')
     await page.keyboard.type('method=POST path^=/hook')
     await page.locator('#count', { hasText: '2 of 4' }).waitFor()
@@ -181,7 +181,7 @@ describe('the console', { skip: noBrowser }, () => {
     await page.locator('#count', { hasText: '1 of 4' }).waitFor()
     await press('Control+a', 'Delete', 'Escape')
 
-    // ? helps.
+    // ? shows the keys.
     await press('?')
     await page.getByRole('dialog', { name: 'Keys and filters' }).waitFor()
     await press('Escape')
@@ -218,7 +218,7 @@ describe('the console', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('a signed webhook is signed anew when it is resent', async () => {
+  test('a signed webhook gets a new signature when it is resent', async () => {
     await open()
     const url = await served()
     const secret = 'sesame'
@@ -234,7 +234,7 @@ describe('the console', { skip: noBrowser }, () => {
     await page.getByText('Resent from').waitFor()
     await page.locator('#request-tab-0').click()
     const signed = page.locator('#request-panel tr', { hasText: 'Stripe-Signature' })
-    // The row is drawn again when the exchange has ended, and hides its value then.
+    // At the end of the exchange its row is drawn again, and hides the value.
     const shown = await until(async () => {
       const found = /t=(\d+),v1=([0-9a-f]+)/.exec(await signed.textContent())
       if (!found) await signed.getByRole('button').click()
@@ -246,7 +246,7 @@ describe('the console', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('who has the link of a claim looks, and does nothing else', async () => {
+  test('the link of a claim lets its holder look, and nothing else', async () => {
     await open()
     const url = await served()
     await post(`${url}shared`, '{"seen":"by both"}')
@@ -281,7 +281,7 @@ describe('the console', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('the claims of this browser are listed, and each is a key away', async () => {
+  test('the claims of this browser are listed, and a key opens each', async () => {
     await open()
     const first = await served()
     const label = (url) => new URL(url).hostname.split('.')[0]
@@ -289,7 +289,7 @@ describe('the console', { skip: noBrowser }, () => {
     await row('/one').waitFor()
     const other = page
 
-    // Another tab looks at what the first one serves, and may resend there.
+    // Another tab shows the claim that the first one serves, and may resend its requests.
     page = await context.newPage()
     page.on('pageerror', (e) => faults.push(e.message))
     page.on('console', (m) => faults.push(`${m.type()}: ${m.text()}`))
@@ -323,7 +323,7 @@ describe('the console', { skip: noBrowser }, () => {
     await page.reload()
     await page.locator('#state', { hasText: 'looking' }).waitFor()
 
-    // What nobody serves is served again.
+    // A claim that no tab serves can be served again.
     await list()
     await entry(second).getByText('not served').waitFor()
     await entry(second).locator('.claim-entry').click()
@@ -331,7 +331,7 @@ describe('the console', { skip: noBrowser }, () => {
     assert.equal(await served(), second)
     assert.equal((await visit(`${second}again`)).status, 200)
 
-    // One that is gone is dropped, another forgotten.
+    // A claim that has ended disappears from the list, and another is forgotten.
     await page.evaluate(() => {
       const all = JSON.parse(localStorage.getItem('reversehttp claims'))
       all.push({ label: 'gone-for-good', token: 'x', page: 'inbox', seen: 1 })
@@ -350,7 +350,7 @@ describe('the console', { skip: noBrowser }, () => {
       JSON.parse(kept).map((claim) => claim.label),
       [label(second)],
     )
-    // A browser writes a line for each request that is refused.
+    // Browsers write a line to the console for each refused request.
     faults = faults.filter((fault) => !fault.includes('404'))
 
     page = other
@@ -359,7 +359,7 @@ describe('the console', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('content is shown as what it is, and much of it only when asked for', async () => {
+  test('content is shown by its type, and long content only on request', async () => {
     await open()
     const url = await served()
     const show = async (path, tab) => {
@@ -402,7 +402,7 @@ describe('the console', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('a WebSocket is echoed, and its frames are seen', async () => {
+  test('a WebSocket is echoed, and its frames are shown', async () => {
     await open()
     const url = await served()
     await page.getByRole('tab', { name: 'Answer' }).first().click()
@@ -428,7 +428,7 @@ describe('the console', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('the title counts what came while the tab was hidden', async () => {
+  test('the title counts requests that arrived while the tab was hidden', async () => {
     await open()
     const url = await served()
     const hide = (hidden) =>
@@ -446,7 +446,7 @@ describe('the console', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('ten thousand rows are a screenful of elements', async () => {
+  test('of ten thousand rows only those on the screen are elements', async () => {
     await open()
     await served()
     const { count, height } = await page.evaluate(async () => {
@@ -488,7 +488,7 @@ describe('the console', { skip: noBrowser }, () => {
         })
       }
 
-      /** Looks at a page that serves, in the states that it has. */
+      /** Checks a page that serves in each of its states. */
       async function used() {
         const url = await served()
         await check('empty')

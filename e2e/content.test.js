@@ -1,4 +1,4 @@
-// Content from a page: content of known length is sent with its length; a stream waits for nothing.
+// Content from a page: content of known length is sent with its length, and a stream is not delayed.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request } from 'node:http'
@@ -23,7 +23,7 @@ async function servePage({ gateway, size, plain }) {
     delete Uint8Array.prototype.toBase64
   }
   const bytes = Uint8Array.from({ length: size }, (_, i) => (i * 7919) >> 3)
-  // The sizes of content that the SDK sends in one request, as a Blob.
+  // Sizes of content that the SDK sends in one request, as a Blob.
   globalThis.sent = []
   const fetch = (url, init) => {
     if (init.body?.size > size) globalThis.sent.push(init.body.size)
@@ -35,7 +35,7 @@ async function servePage({ gateway, size, plain }) {
     '/bytes': () => new Response(bytes),
     '/much': () => new Response(new Blob(Array(20).fill(bytes))),
     '/echo': (_, info) => new Response(info.content),
-    // The test decides when it ends.
+    // The test ends the stream.
     '/stream': () =>
       new Response(
         new ReadableStream({
@@ -102,25 +102,25 @@ function served(startBrowser) {
     for await (const chunk of response) {
       chunks.push(chunk)
       if (Buffer.concat(chunks).length < size) continue
-      // All of it has arrived, and the handler has not ended it.
+      // All content has arrived, but the handler has not ended the stream.
       await page.evaluate(() => globalThis.end())
     }
     assert.ok(Buffer.concat(chunks).equals(all), 'it is not the same')
   })
 
-  test('four visitors at once have it', async () => {
+  test('four visitors get it at the same time', async () => {
     const visits = await Promise.all([1, 2, 3, 4].map(() => visit(`${url}blob`)))
     for (const { content } of visits) assert.ok(content.equals(all), `${content.length} bytes came`)
   })
 
-  test('a visitor who does not take it holds up no other', async (t) => {
+  test('a visitor who does not read it delays no other', async (t) => {
     await page.evaluate(() => (globalThis.sent = []))
     const { hostname, port } = new URL(url)
     const headers = { Host: `${hostname}:${port}` }
     const slow = request({ host: '127.0.0.1', port, path: '/much', headers })
     slow.end()
     t.after(() => slow.destroy())
-    // Nobody reads it.
+    // The test does not read it.
     const [response] = await once(slow, 'response')
     assert.equal(response.headers['content-length'], String(20 * size))
     const { fields, content } = await visit(`${url}blob`)
@@ -131,7 +131,7 @@ function served(startBrowser) {
     assert.ok(sent > 20 * size && !others.length, `${[sent, others]}`)
   })
 
-  test('behind a proxy that takes 1 MiB it goes in parts, and that is tried once', async (t) => {
+  test('behind a proxy with a limit of 1 MiB it goes in parts, after one attempt in one piece', async (t) => {
     const proxy = await limiting(1 << 20)
     t.after(proxy.close)
     proxy.to = await freePort()

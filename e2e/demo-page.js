@@ -1,4 +1,4 @@
-// A page of the gateway that claims, in a profile of its own, and whatever it complains of.
+// A page of the gateway that claims, in a profile of its own, and the faults that it reports.
 import assert from 'node:assert/strict'
 
 /**
@@ -26,7 +26,7 @@ export async function openDemo(browser, gateway, path, options = {}) {
     page,
     url,
     faults,
-    /** Closes the page, which must have said nothing and asked no other host. */
+    /** Closes the page, which must have written nothing to the console and asked no other host. */
     async close() {
       assert.deepEqual(faults, [])
       await context.close()
@@ -34,13 +34,13 @@ export async function openDemo(browser, gateway, path, options = {}) {
   }
 }
 
-/** The windows in which pages are looked at. */
+/** The kinds of windows in which pages are checked. */
 export const windows = [
   ['light, wide', { viewport: { width: 1280, height: 900 } }],
   ['dark, 360 px wide', { viewport: { width: 360, height: 740 }, colorScheme: 'dark' }],
 ]
 
-/** Keeps a picture of a page in the folder that SCREENSHOTS names, for people to look at. */
+/** Saves a screenshot of a page for people to look at, in the folder that SCREENSHOTS names. */
 export async function picture(page, name) {
   const { SCREENSHOTS: folder } = process.env
   if (folder) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true })

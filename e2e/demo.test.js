@@ -20,7 +20,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await gateway?.stop()
   })
 
-  /** Opens a page, and notes what goes wrong in it. */
+  /** Opens a page, and notes its errors. */
   async function open(path) {
     page = await context.newPage()
     faults = []
@@ -29,7 +29,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.goto(gateway.url + path)
   }
 
-  /** Claims a label in the panel of a page, and gives the public URL. */
+  /** Claims a label in the panel of a page, and returns the public URL. */
   async function claim(label) {
     await page.locator('#state', { hasText: 'online' }).waitFor()
     await page.getByRole('button', { name: 'Another label…' }).click()
@@ -66,12 +66,12 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.close()
   })
 
-  test('hello says busy to visitors while it hangs, and goes on by the same session', async () => {
+  test('hello answers visitors that it is busy while it hangs, and continues with the same session', async () => {
     await open('hello')
     const url = await page.getAttribute('a#link[href]', 'href')
     assert.equal(page.workers().length, 1)
     assert.equal((await visit(url)).status, 200)
-    // A page stands still while it shows a dialog.
+    // A page does nothing else while it shows a dialog.
     const dialog = page.waitForEvent('dialog')
     page.on('dialog', () => {})
     await page.evaluate(() => void setTimeout(() => alert('stands still'), 0))
@@ -90,7 +90,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.close()
   })
 
-  test('the pages get content whole that streams, up to a bound', async () => {
+  test('the pages get streamed content whole, up to a limit', async () => {
     const text = 'a'.repeat(100_000)
     await open('playground')
     const url = await claim('long')
@@ -197,7 +197,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.close()
   })
 
-  test('the playground takes code that comes back by itself for no dead one', async () => {
+  test('the playground does not end code that recovers by itself', async () => {
     await open('playground')
     const url = await claim('slow')
     let release
@@ -247,7 +247,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     const secret = 'It’s a Secret to Everybody'
     await page.locator('#side-own').click()
     await page.getByLabel('Secret that senders sign with').fill(secret)
-    // Text that a careless relay would write in another way.
+    // Text that a careless relay would encode differently.
     const content = Buffer.from('{"zen": "Kürze \\u00fc ✓",\r\n "n": 1.0}\n')
     const sign = (by) => createHmac('sha256', by).update(content).digest('hex')
     const send = (signature) =>
@@ -274,7 +274,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
     await page.close()
   })
 
-  test('the inbox answers as its form says, and gives its label up', async () => {
+  test('the inbox answers as its form says, and releases its label', async () => {
     await open('inbox')
     const url = await claim('told')
     await page.locator('#side-own').click()
@@ -310,7 +310,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
   inPlayground(' runs scripts of the playground, and no others of its origin', async (page) => {
     const url = await page.evaluate(() => document.querySelector('#url').href)
     assert.equal(JSON.parse((await visit(`${url}?name=you`)).content).hello, 'you')
-    // A module that the page imports when an exchange is looked at.
+    // The page imports this module when an exchange is opened.
     await page.waitForSelector('#exchanges [role=option]')
     await page.evaluate(() => document.querySelector('#exchanges [role=option]').click())
     await page.waitForSelector('#resend')

@@ -64,7 +64,7 @@ for (const [file, command] of Object.entries(examples)) {
 
     test('answers', () => answers('PUT', 'a?b=c'))
 
-    test('says why the gateway refuses', async () => {
+    test('prints why the gateway refuses', async () => {
       const [name, ...args] = command(example(file), gateway.url.slice(0, -1), label)
       const child = spawn(name, args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
       const ended = once(child, 'close')
@@ -87,7 +87,7 @@ for (const [file, command] of Object.entries(examples)) {
 
     // curl retries silently for a minute.
     if (file !== 'server.sh') {
-      test('says in a line what it tried where no gateway runs', async () => {
+      test('prints in one line what it tried if no gateway runs', async () => {
         const tried = `http://127.0.0.1:${await freePort()}`
         const [name, ...args] = command(example(file), tried, label)
         const child = spawn(name, args, { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -96,7 +96,7 @@ for (const [file, command] of Object.entries(examples)) {
         let said = ''
         for await (const piece of child.stderr) {
           said += piece
-          // The Java example ends by itself, the others try again.
+          // The Java example ends by itself; the others try again.
           if (file !== 'Server.java' && said.includes('\n')) child.kill()
         }
         clearTimeout(late)
@@ -107,7 +107,7 @@ for (const [file, command] of Object.entries(examples)) {
       })
     }
 
-    test('takes content that is long', () => answers('POST', '', { content: randomBytes(1 << 20) }))
+    test('accepts long content', () => answers('POST', '', { content: randomBytes(1 << 20) }))
 
     test('answers a request for a WebSocket', () =>
       answers('GET', 'socket', {
@@ -119,13 +119,13 @@ for (const [file, command] of Object.entries(examples)) {
         ],
       }))
 
-    test('goes on after content that is cut short', async () => {
+    test('continues after content that is cut short', async () => {
       const socket = connect(gateway.port, '127.0.0.1')
       const { host } = new URL(url)
       socket.write(
         `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nno\r\n`,
       )
-      // It gets an answer, since it sent no valid chunk.
+      // The visitor gets an answer, because they sent an invalid chunk.
       await once(socket, 'data')
       socket.destroy()
       await answers('GET', 'next')

@@ -1,4 +1,4 @@
-// A page of another origin serves by the older protocols, which know no origins.
+// A page of another origin serves by the older protocols, which do not check origins.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
@@ -7,7 +7,7 @@ import { startSite } from './site.js'
 import { until } from './until.js'
 import { visit } from './visitor.js'
 
-describe('a page from elsewhere', { skip: noBrowser }, () => {
+describe('a page of another origin', { skip: noBrowser }, () => {
   let gateway, browser, site, page
 
   before(async () => {

@@ -73,7 +73,7 @@ describe('file share', { skip: noBrowser }, () => {
     assert.equal(field(head.fields, 'Content-Length'), '6')
     assert.equal(field(head.fields, 'Accept-Ranges'), 'bytes')
 
-    // A page of a stranger is saved, and not run at the claim's origin.
+    // A page of a stranger is downloaded, and does not run at the origin of the claim.
     const saved = await visit(`${url}files/x.html`)
     assert.match(field(saved.fields, 'Content-Disposition'), /^attachment; filename="x.html"/)
     assert.equal((await visit(`${url}files/other`)).status, 404)
@@ -85,7 +85,7 @@ describe('file share', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('a download that breaks off is resumed, and both are seen', async () => {
+  test('a download that breaks off can be resumed, and the page shows both parts', async () => {
     const { page, url, close } = await open()
     await page.locator('#files').setInputFiles(join(folder, 'big.bin'))
     const begun = await download(`${url}files/big.bin`)
@@ -147,7 +147,7 @@ print(json.dumps([z.testzip(), {i.filename: i.file_size for i in z.infolist()}])
     await close()
   })
 
-  test('what is dropped anywhere in the page is shared', async () => {
+  test('a file that is dropped anywhere in the page is shared', async () => {
     const { page, url, close } = await open()
     const dataTransfer = await page.evaluateHandle(() => {
       const data = new DataTransfer()
@@ -160,7 +160,7 @@ print(json.dumps([z.testzip(), {i.filename: i.file_size for i in z.infolist()}])
     await close()
   })
 
-  test('files and folders of the machine are dropped, and a reload says that it lost them', async () => {
+  test('files and folders of the machine can be dropped, and after a reload the page says that they are gone', async () => {
     const { page, url, close } = await open()
     const devtools = await page.context().newCDPSession(page)
     const data = { items: [], files: [join(folder, 'trip'), note9], dragOperationsMask: 1 }
@@ -188,14 +188,14 @@ print(json.dumps([z.testzip(), {i.filename: i.file_size for i in z.infolist()}])
     await close()
   })
 
-  test('a file that changed since is not served as the one that was chosen', async () => {
+  test('a file that changed after it was chosen is not served as the earlier one', async () => {
     const { page, url, faults, close } = await open()
     const path = join(folder, 'changes.txt')
     writeFileSync(path, 'first')
     await page.locator('#files').setInputFiles(path)
     await page.locator('#list', { hasText: 'changes.txt' }).waitFor()
     writeFileSync(path, 'something longer')
-    // The answer fails or is cut short; it never has the other content.
+    // The answer fails or is cut short; it never has the new content.
     const got = await visit(`${url}files/changes.txt`).catch(() => ({ status: 0, content: '' }))
     assert.doesNotMatch(got.content.toString(), /first|something/)
     await page.locator('#transfers [data-end="failed"]').waitFor()
@@ -204,7 +204,7 @@ print(json.dumps([z.testzip(), {i.filename: i.file_size for i in z.infolist()}])
     await close()
   })
 
-  test('a password keeps strangers out, at once and after the gateway started anew', async () => {
+  test('a password keeps strangers out, at once and after a restart of the gateway', async () => {
     const { page, url, faults, close } = await open()
     await page.locator('#files').setInputFiles(note)
     await mode(page, 'Anyone with the password')
@@ -221,12 +221,12 @@ print(json.dumps([z.testzip(), {i.filename: i.file_size for i in z.infolist()}])
     assert.equal((await visit(at)).status, 401)
     await mode(page, 'Anyone with the URL')
     await until(async () => (await visit(at)).status === 200, 'it is open again')
-    // The browser itself says that the gateway was away.
+    // The console has the browser's messages about the stopped gateway.
     faults.length = 0
     await close()
   })
 
-  test('a link lets one browser in, and nobody after it', async () => {
+  test('a one-time link lets one browser in, and no other after it', async () => {
     const { page, url, close } = await open({ permissions: ['clipboard-write'] })
     await page.locator('#files').setInputFiles(note)
     await mode(page, 'Only people with a one-time link')
@@ -234,7 +234,7 @@ print(json.dumps([z.testzip(), {i.filename: i.file_size for i in z.infolist()}])
     assert.equal((await visit(url)).status, 403)
     await page.getByRole('button', { name: 'Make a one-time link' }).click()
     const link = await until(() => page.inputValue('#one-link'), 'there is a link')
-    // A preview looks at it, and spends nothing.
+    // A preview of the link does not use it up.
     assert.equal((await visit(link)).status, 200)
     const first = await visitorAt(link)
     await first.page.getByRole('button').click()
@@ -247,7 +247,7 @@ print(json.dumps([z.testzip(), {i.filename: i.file_size for i in z.infolist()}])
     await close()
   })
 
-  test('below a path files are served, and the page says why there is no password', async () => {
+  test('below a path files are served, and the page says why it cannot ask for a password', async () => {
     const below = await Gateway.startBelowPath()
     try {
       const { page, url, close } = await openDemo(browser, below, 'files')
@@ -290,7 +290,7 @@ print(json.dumps([z.testzip(), {i.filename: i.file_size for i in z.infolist()}])
     })
   }
 
-  /** Begins a download, whose content is a stream. */
+  /** Begins a download and returns its content as a stream. */
   async function download(address, headers = {}) {
     const { hostname, port, host, pathname: path } = new URL(address)
     assert.match(hostname, /\.localhost$/)
@@ -299,7 +299,7 @@ print(json.dumps([z.testzip(), {i.filename: i.file_size for i in z.infolist()}])
     return answer
   }
 
-  /** Opens a URL as somebody else. */
+  /** Opens a URL as another person. */
   async function visitorAt(address, options) {
     const context = await browser.newContext(options)
     const page = await context.newPage()

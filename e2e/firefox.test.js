@@ -1,4 +1,5 @@
-// The pages of the gateway in Firefox: each claims, answers a visitor, asks no other host and complains of nothing.
+// The pages of the gateway in Firefox: each claims, answers a visitor, asks no other host and writes nothing to the
+// console.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { noFirefox, startFirefox } from './browser.js'
@@ -26,7 +27,7 @@ describe('the pages of the gateway, in Firefox', { skip: noFirefox }, () => {
     await gateway?.stop()
   })
 
-  /** Opens a page of a gateway that claims. `others` are origins that it may ask. */
+  /** Opens a page of a gateway that claims. `others` are further origins that it may ask. */
   async function open(path, { at = gateway, others = [] } = {}) {
     const page = await context.newPage()
     const faults = []
@@ -85,7 +86,7 @@ describe('the pages of the gateway, in Firefox', { skip: noFirefox }, () => {
     await close()
   })
 
-  test('files: what is chosen is downloaded, in ranges', async () => {
+  test('files: a chosen file is downloaded, in ranges', async () => {
     const { page, url, has, close } = await open('files')
     await page.evaluate(() => {
       const data = new DataTransfer()
@@ -102,7 +103,7 @@ describe('the pages of the gateway, in Firefox', { skip: noFirefox }, () => {
     await close()
   })
 
-  test('chat: the host and a visitor hear each other', async () => {
+  test('chat: the host and a visitor get the messages of each other', async () => {
     const { page, url, has, close } = await open('chat')
     const visitor = await context.newPage()
     await visitor.goto(url)
@@ -169,7 +170,7 @@ describe('the pages of the gateway, in Firefox', { skip: noFirefox }, () => {
     }
   })
 
-  test('MCP: an agent changes the page, with the leave of the person', async () => {
+  test('MCP: an agent changes the page with the approval of the person', async () => {
     const { page, url, has, close } = await open('mcp', { at: below })
     await page.select('#approve', 'changes')
     const client = await connectClient(`${url}mcp`, '2026-07-28')
@@ -183,7 +184,7 @@ describe('the pages of the gateway, in Firefox', { skip: noFirefox }, () => {
     await close()
   })
 
-  test('hello: visitors of a page that hangs get busy', async () => {
+  test('hello: visitors of a page that hangs get the answer that it is busy', async () => {
     const { page, url, has, close } = await open('hello')
     assert.equal(`${(await visit(url)).content}`, 'hello from this tab\n')
     const dialog = new Promise((resolve) => page.once('dialog', resolve))

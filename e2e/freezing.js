@@ -12,7 +12,7 @@ import { Gateway } from './gateway.js'
 import { visit } from './visitor.js'
 
 const watchMs = Number(process.env.WATCH_MS ?? 40_000)
-// Names of Chromium's: components/performance_manager/features.cc.
+// The names are from components/performance_manager/features.cc of Chromium.
 const features = [
   'InfiniteTabsFreezing:num_protected_tabs/0/unfreeze_interval/1h',
   'CPUMeasurementInFreezingPolicy:freezing_visible_protection_time/1s',

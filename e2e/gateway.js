@@ -1,5 +1,5 @@
-// The real gateway: a binary made by go build, run with flags on a free loopback port. With CLUSTER=1
-// in the environment it is a cluster, each request to which goes to another node than the one before.
+// The real gateway: a binary made by go build, run with flags on a free loopback port. With CLUSTER=1 in the environment
+// it is a cluster, and each request goes to another node than the one before it.
 import { execFileSync, spawn } from 'node:child_process'
 import { on, once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -15,7 +15,7 @@ const stopMs = 600_000
 
 let built, builtCluster
 const running = new Set()
-// Clusters end their nodes, which SIGKILL would leave behind.
+// The program of a cluster ends its nodes, which would survive its SIGKILL.
 const clusters = new Set()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
@@ -46,7 +46,7 @@ export class Gateway {
   /** The control origin, with a final slash. */
   url
   port
-  /** Where the nodes of a cluster have their metrics. */
+  /** The URLs of the metrics of a cluster's nodes. */
   nodes = []
   #flags
   #clustered
@@ -65,14 +65,14 @@ export class Gateway {
     return gateway
   }
 
-  /** Starts three that are one. */
+  /** Starts three gateways that run as one. */
   static async startCluster(...flags) {
     const gateway = new Gateway(flags, true)
     await gateway.start()
     return gateway
   }
 
-  /** Starts one whose claims share its origin, each below /at/{label}/: programs other than browsers reach that, too. */
+  /** Starts one in the path shape (/at/{label}/), which programs that cannot resolve *.localhost reach too. */
   static async startBelowPath() {
     const port = await freePort()
     const shape = `http://localhost:${port}/at/{label}/`
@@ -113,7 +113,7 @@ export class Gateway {
     return [clusterBinary(), ['--each-request', '--listen', address, '--', ...flags]]
   }
 
-  /** Reads where it is from what it prints. */
+  /** Reads the URLs that it prints. */
   async #read(stdout) {
     const count = this.#clustered ? 3 : 0
     const signal = AbortSignal.timeout(startMs)

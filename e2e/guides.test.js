@@ -23,7 +23,7 @@ const sources = new Map()
 for (const name of names) sources.set(name, await readFile(join(folder, name), 'utf8'))
 const skill = await readFile(join(root, 'web/skills/reversehttp/SKILL.md'), 'utf8')
 
-/** Taps answers in the page that asks, each when its question is in the snippet that runs. */
+/** Answers questions in the page by taps: those whose text is in the snippet that runs. */
 const tapping =
   (...answers) =>
   async (page, snippet) => {
@@ -58,7 +58,7 @@ const opened = {
   'mcp.md': { path: 'mcp' },
 }
 
-/** Blocks that no test runs: commands that install or need a public machine, files, and records. */
+/** Kinds of blocks that are not run: commands that install something or need a public machine, and files. */
 const shown = new Set(['sh server', 'json', 'zone', 'nginx', 'caddy'])
 
 /** The fenced blocks of a guide: info string and text. */
@@ -73,7 +73,7 @@ const heading = (line) =>
     .replace(/[^\p{L}\p{N} _-]/gu, '')
     .replaceAll(' ', '-')
 
-test('links of guides lead to files and headings that are there', async () => {
+test('links of guides lead to existing files and headings', async () => {
   let links = 0
   for (const [name, source] of sources) {
     const text = source.replace(/^```.*\n[^]*?^```$/gm, '')
@@ -95,7 +95,7 @@ test('links of guides lead to files and headings that are there', async () => {
   assert.deepEqual(listed.sort(), names.filter((name) => name !== 'README.md').sort())
 })
 
-test('configurations of proxies are those of the documentation of operators', async () => {
+test('configurations of proxies are the same as in the documentation for operators', async () => {
   const readme = await readFile(join(root, 'server/README.md'), 'utf8')
   const text = (info) => blocks(sources.get('proxy.md')).find((block) => block.info === info).text
   assert.ok(readme.includes(`\n\n${text('nginx').replace(/^/gm, '    ').trimEnd()}\n\n`))
@@ -173,7 +173,7 @@ describe('a guide', { skip: noBrowser }, () => {
         } else if (info === 'sh start') {
           const { line, ended, said } = await launch('bash', ['-euc', snippet])
           const over = ended.then(() => assert.fail(`it ended: ${snippet}\n${said()}`))
-          over.catch(() => {}) // the end of the guide
+          over.catch(() => {}) // it also ends with the guide
           const up = snippet.startsWith('reversehttp ')
             ? line
             : until(() => fetch(`http://127.0.0.1:${port}/`).catch(() => false), 'the server is up')

@@ -1,4 +1,4 @@
-// A hub of WebSub (https://www.w3.org/TR/websub/), no larger than a test needs it, and a feed that names it.
+// A minimal hub of WebSub (https://www.w3.org/TR/websub/) for tests, and a feed that names it.
 import { createHmac, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -12,7 +12,7 @@ const feed = (title) => `<?xml version="1.0" encoding="utf-8"?>
 export async function startHub() {
   /** Subscriptions by topic: callback and secret. */
   const subscribed = new Map()
-  /** What a subscriber answered when it was asked whether it meant that. */
+  /** The answer of a subscriber to the verification of its intent. */
   const verified = []
   const server = createServer(async (request, response) => {
     response.setHeader('Access-Control-Allow-Origin', '*')
@@ -54,7 +54,7 @@ export async function startHub() {
     verified,
     ask,
     feed,
-    /** Sends a feed to a subscriber, signed as the hub would or as it is said. */
+    /** Sends a feed to a subscriber, with the signature of the hub or a given one. */
     async publish(topic, title, signature = undefined) {
       const { callback, secret } = subscribed.get(topic)
       const content = feed(title)

@@ -35,7 +35,7 @@ describe('the webhook inbox', { skip: noBrowser }, () => {
     await page.locator('#secret-note:is([data-is="right"], [data-is="wrong"])').waitFor()
   }
 
-  test('with a sender chosen what is not signed is refused, and a repeat is not handled again', async () => {
+  test('once a sender is chosen, unsigned requests are refused, and repeats are not handled again', async () => {
     await open()
     await choose('github', 's3')
     const signed = (by, id) => [
@@ -46,7 +46,7 @@ describe('the webhook inbox', { skip: noBrowser }, () => {
     await newest().locator('.signature[data-is="valid"]', { hasText: 'GitHub: valid' }).waitFor()
     const again = await send('{}', ...signed('s3', '1'))
     assert.equal(again.status, 200)
-    assert.equal(again.content.toString(), '') // not the answer of the page
+    assert.equal(again.content.toString(), '') // so the page did not answer it
     assert.equal((await send('{}', ...signed('another', '2'))).status, 401)
     await newest().locator('.signature[data-is="invalid"]').waitFor()
     await accessible(page)
@@ -72,7 +72,7 @@ describe('the webhook inbox', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('a webhook is answered once it is kept, and the sender tries again where it is not', async () => {
+  test('a webhook is answered only after it is stored; otherwise the sender tries again', async () => {
     await open()
     await page.evaluate(() => {
       const { put } = IDBObjectStore.prototype
@@ -90,7 +90,7 @@ describe('the webhook inbox', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('rows outlive the page and what the gateway records', async () => {
+  test('rows outlive the page and the recordings of the gateway', async () => {
     await open()
     assert.equal((await send('{"kept":"yes"}', ['Content-Type', 'application/json'])).status, 200)
     await newest().waitFor()
@@ -115,7 +115,7 @@ describe('the webhook inbox', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('the title counts what comes to a hidden tab where that is asked, also in another tab later', async () => {
+  test('the title counts requests to a hidden tab if the person wants it, also in a later tab', async () => {
     await open()
     const hidden = (of) =>
       of.evaluate(() => Object.defineProperty(document, 'hidden', { get: () => true }))
@@ -135,7 +135,7 @@ describe('the webhook inbox', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('below a path it works as well', async () => {
+  test('it also works below a path', async () => {
     const below = await Gateway.startBelowPath()
     try {
       await open({}, below)
@@ -154,7 +154,7 @@ describe('the webhook inbox', { skip: noBrowser }, () => {
     }
   })
 
-  test('with 360 px nothing is scrolled sideways', async () => {
+  test('at 360 px nothing scrolls sideways', async () => {
     await open({ viewport: { width: 360, height: 740 } })
     await page.locator('#to-own').click()
     await page.getByLabel('Sender', { exact: true }).selectOption('websub')

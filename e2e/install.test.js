@@ -1,4 +1,4 @@
-// The packages as somebody has them who installs them from npm, on a machine with Node and without Go.
+// The packages as users install them from npm, on a machine with Node and without Go.
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -36,7 +36,7 @@ before(async () => {
   tarballs = (await readdir(packs)).filter((name) => name.endsWith('.tgz')).sort()
   assert.equal(tarballs.length, 3, `${tarballs}`)
   tarballs = tarballs.map((name) => join(packs, name))
-  // A PATH with nothing that the packages do not ask for.
+  // A PATH with only the programs that the packages need.
   const path = join(dir, 'path')
   await mkdir(path)
   for (const name of ['node', 'npm', 'npx', 'sh']) {
@@ -53,7 +53,7 @@ before(async () => {
 })
 after(() => rm(dir, { recursive: true, force: true }))
 
-/** Installs packages into an empty folder, and gives it. */
+/** Installs packages into an empty folder, and returns the folder. */
 async function install(name, packages) {
   const cwd = join(dir, name)
   await mkdir(cwd)
@@ -80,7 +80,7 @@ function launch(cwd, command, ...args) {
         if (found) return found
       }
     },
-    /** Sends a signal to all that was started, as a shell does. */
+    /** Sends a signal to the command and its children, as a shell does. */
     stop: () => process.kill(-child.pid, 'SIGTERM'),
     ended,
   }
@@ -91,7 +91,7 @@ const event = (name) => (line) => {
   return e.event === name && e
 }
 
-test('npx reversehttp runs a gateway, and forwards a server of this machine', async (t) => {
+test('npx reversehttp runs a gateway, and forwards to a local server', async (t) => {
   const cwd = await install('all', tarballs)
   const { version } = JSON.parse(await readFile(join(root, 'sdk-js/package.json'), 'utf8'))
   const { stdout } = await run('npx', ['reversehttp', '--version'], { cwd, env })
@@ -121,7 +121,7 @@ test('npx reversehttp runs a gateway, and forwards a server of this machine', as
   assert.equal(answer.content.toString(), 'local /hi?x=1')
   const slow = visit(`${url}slow`)
   await once(local, 'slow')
-  // npx itself ends by the signal.
+  // The signal ends npx itself.
   forward.stop()
   await forward.next((line) => event('state')(line)?.state === 'draining')
   local.emit('answer')
@@ -134,7 +134,7 @@ test('npx reversehttp runs a gateway, and forwards a server of this machine', as
   assert.deepEqual(await gateway.ended, [0, null])
 })
 
-/** Runs the conformance kit: against the gateway, a client, and what is no gateway. */
+/** Runs the conformance kit against the gateway, a client, and a server that is not a gateway. */
 async function conformance(cwd, gateway) {
   const kit = (...args) => run('npx', ['reversehttp-conformance', ...args], { cwd, env })
   const only = ['--only', '^request/(get|content-utf8)$|^conversation/no-claim$|^end']
@@ -169,7 +169,7 @@ lines.on('close', () => claim.close())`
   assert.deepEqual([code, stderr.includes('is not the URL of a gateway')], [2, true], stderr)
 }
 
-/** Has a page import the package from where npm put it, and serve. */
+/** Opens a page that imports the package from node_modules, and serves. */
 async function page(t, cwd, gateway) {
   if (noBrowser) return t.diagnostic(`no page imported the package: ${noBrowser}`)
   const site = createServer(async (req, res) => {
@@ -209,7 +209,7 @@ test('without the package of the platform, the command says what is missing', as
   )
   assert.equal(code, 1)
   assert.ok(stderr.includes(missing), stderr)
-  // The SDK needs none of it.
+  // The SDK works without it.
   await writeFile(
     join(cwd, 'a.mjs'),
     "import { serve } from 'reversehttp'\nconsole.log(typeof serve)",

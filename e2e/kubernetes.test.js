@@ -1,5 +1,5 @@
-// The objects of server/deploy/kubernetes.yaml and kubernetes-cluster.yaml: valid, of one piece, and with arguments and
-// probes that the gateway has.
+// The objects of server/deploy/kubernetes.yaml and kubernetes-cluster.yaml: they are valid and name each other, and the
+// gateway accepts their arguments and probes.
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -61,10 +61,10 @@ const objects = [...single.objects, ...several.objects]
 const object = finder(single)
 const objectOfSeveral = finder(several)
 
-/** The value of a flag of the gateway. */
+/** Returns the value of a flag of the gateway. */
 const flag = (args, name) => args.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1]
 
-test('each object has the form of its kind', () => {
+test('each object matches the schema of its kind', () => {
   for (const document of documents) assert.deepEqual([...document.errors, ...document.warnings], [])
   for (const o of objects) {
     const Kind = kinds[o.apiVersion]?.[o.kind]
@@ -74,7 +74,7 @@ test('each object has the form of its kind', () => {
   }
 })
 
-// Schemas of Kubernetes permit unknown members, which the types of the same packages do not have.
+// Schemas of Kubernetes permit unknown members, so the types of the same packages check the names.
 test('no member is misspelt', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'reversehttp-kinds-'))
   t.after(() => rm(dir, { recursive: true, force: true }))
@@ -172,7 +172,7 @@ test('a pod runs: arguments, user, volumes and probes', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'reversehttp-pod-'))
   t.after(() => rm(dir, { recursive: true, force: true }))
 
-  // Volumes as the kubelet mounts them: of root, and open to the group of the pod.
+  // Volumes as the kubelet mounts them: owned by root, and writable by the group of the pod.
   const asRoot = process.getuid() === 0
   const group = asRoot ? securityContext.fsGroup : process.getgid()
   const mounted = (path) => join(dir, path)
@@ -188,7 +188,7 @@ test('a pod runs: arguments, user, volumes and probes', async (t) => {
   const secret = volumes.find((volume) => volume.name === 'accounts').secret
   await chmod(accounts, secret.defaultMode)
 
-  // The paths of the pod are below the folder of the test, and the port is a free one.
+  // The paths of the pod are below the folder of the test, and its port is a free one.
   const ports = { http: await freePort(), admin: await freePort() }
   assert.equal(flag(container.args, 'listen'), `:${container.ports[0].containerPort}`)
   const args = container.args.map((arg) =>
@@ -196,7 +196,7 @@ test('a pod runs: arguments, user, volumes and probes', async (t) => {
       .replace(`:${container.ports[0].containerPort}`, `127.0.0.1:${ports.http}`)
       .replace(/=(\/(data|etc)\/)/, `=${dir}$1`),
   )
-  const env = { REVERSEHTTP_ADMIN_LISTEN: `127.0.0.1:${ports.admin}` } // the image sets one, too
+  const env = { REVERSEHTTP_ADMIN_LISTEN: `127.0.0.1:${ports.admin}` } // the image sets another
   const user = asRoot ? { uid: securityContext.runAsUser, gid: securityContext.runAsGroup } : {}
   const child = spawn(command, args, {
     env,
@@ -224,7 +224,7 @@ test('a pod runs: arguments, user, volumes and probes', async (t) => {
   child.kill('SIGTERM')
   assert.deepEqual(await ended, [0, null], log)
   const warnings = log.split('\n').filter((line) => /"level":"(WARN|ERROR)"/.test(line))
-  const others = warnings.filter((line) => !line.includes('Public Suffix List')) // example.com is not there
+  const others = warnings.filter((line) => !line.includes('Public Suffix List')) // example.com is not on the list
   assert.deepEqual(others, [])
 })
 
@@ -275,7 +275,7 @@ test('the objects of several gateways name each other', () => {
   const most = seconds('drain') + seconds('drain-delay') + 2
   assert.ok(pod.terminationGracePeriodSeconds > most, 'a pod has the time to drain')
 
-  // What the public reaches is the same in both files.
+  // The objects that the public reaches are the same in both files.
   for (const [kind, name] of [
     ['Namespace', 'reversehttp'],
     ['Issuer', 'letsencrypt'],
@@ -289,7 +289,7 @@ test('the objects of several gateways name each other', () => {
   assert.deepEqual(policies[1].ingress[0], policies[0].ingress[0])
 })
 
-// Each pod has an address of its own on the loopback network, so that the ports are those of the file.
+// Each pod has its own loopback address, so that all can use the ports of the file.
 const noAddresses = process.platform !== 'linux' && 'only Linux has 127.0.0.0/8 without more'
 
 test('three pods run as one: NATS, certificates, probes', { skip: noAddresses }, async (t) => {
@@ -329,7 +329,7 @@ test('three pods run as one: NATS, certificates, probes', { skip: noAddresses },
     }
   }
 
-  // The CA and the certificate as cert-manager makes them.
+  // A CA and a certificate like those of cert-manager.
   const pod = objectOfSeveral('Deployment', 'gateway').spec.template.spec
   await mkdir(join(dir, 'peer'))
   const openssl = (args) => execFileSync('openssl', args.split(' '), { cwd: dir, stdio: 'ignore' })
@@ -360,7 +360,7 @@ test('three pods run as one: NATS, certificates, probes', { skip: noAddresses },
     const args = container.args.map((arg) =>
       resolved(expanded(arg)).replace('--listen=:', `--listen=${net}.${n}:`),
     )
-    const env = { REVERSEHTTP_DATA: '/data', REVERSEHTTP_ADMIN_LISTEN: `${net}.${n}:9090` } // of the image
+    const env = { REVERSEHTTP_DATA: '/data', REVERSEHTTP_ADMIN_LISTEN: `${net}.${n}:9090` } // as in the image
     const child = spawn(command, args, { env, cwd: '/', stdio: ['ignore', 'ignore', 'pipe'] })
     let log = ''
     child.stderr.on('data', (chunk) => (log += chunk))
@@ -396,7 +396,7 @@ test('three pods run as one: NATS, certificates, probes', { skip: noAddresses },
     assert.equal(status, 200, `${at.address} carries to the home\n${at.log()}`)
   }
 
-  // The home ends, and another one has the claim.
+  // The home of the claim ends, and another pod takes the claim over.
   pods[0].child.kill('SIGTERM')
   assert.deepEqual(await pods[0].ended, [0, null], pods[0].log())
   assert.match(pods[0].log(), /"msg":"claims handed over","claims":1,"left":0/)

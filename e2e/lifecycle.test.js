@@ -1,4 +1,4 @@
-// What a browser does to its pages: it freezes them, caches them for going back, and loses the network.
+// Pages that the browser freezes or keeps for going back, that crash, and that lose the network.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startUnfocused } from './browser.js'
@@ -39,12 +39,12 @@ describe('a page that is a server', { skip: noBrowser }, () => {
     assert.match(field(fields, 'Proxy-Status'), /handed=\?0/)
     await devtools.send('Page.setWebLifecycleState', { state: 'active' })
     await until(answers, 'an answer')
-    // It waits in line for its lock, which may take a moment.
+    // It waits for its lock, which may take a moment.
     const seen = (await states()).filter((state) => state !== 'standby')
     assert.deepEqual(seen, ['reconnecting', 'online'])
   })
 
-  test('that has a link is kept while another is shown, and serves when it is back', async () => {
+  test('that has a link is kept while another page is shown, and serves when it is back', async () => {
     const page = await browser.newPage()
     const devtools = await page.createCDPSession()
     await devtools.send('Network.enable')
@@ -61,7 +61,7 @@ describe('a page that is a server', { skip: noBrowser }, () => {
       await page.goBack()
       return page.evaluate(() => globalThis.kept)
     }
-    // A browser that is short of time keeps no page, and says that with "timeout".
+    // A browser on a busy machine keeps no page, and reports the reason "timeout".
     for (let n = 1; n < 5 && !(await comeBack()); n++) {
       url = await openServer(page, site.url, gateway)
       await page.waitForFunction('states.length === 1', { polling: 100 })
@@ -87,8 +87,8 @@ describe('a page that is a server', { skip: noBrowser }, () => {
     await page.close()
   })
 
-  // The SDK's own page leaves when it is frozen. This one does not, and its browser answers Ping frames.
-  test('that speaks for itself is lost once it is frozen, though its link is open', async () => {
+  // A page with the SDK leaves when it is frozen. This page does not, and its browser still answers Ping frames.
+  test('without the SDK is lost once it is frozen, though its link is open', async () => {
     const raw = await browser.newPage()
     await raw.goto(`${site.url}empty`)
     const { label, token, state } = await raw.evaluate(async (gateway) => {
@@ -121,8 +121,8 @@ describe('a page that is a server', { skip: noBrowser }, () => {
     await raw.close()
   })
 
-  // DevTools discard no tab; a crash ends one in the same way, without an event.
-  test('leaves its session at once when it crashes, as the browser says goodbye for it', async () => {
+  // DevTools cannot discard a tab, but a crash also ends it without an event.
+  test('leaves its session at once when it crashes, by the request that it gave the browser for that', async () => {
     for (const from of ['page', 'worker']) {
       const page = await browser.newPage()
       const label = `crashed-${from}`

@@ -1,5 +1,5 @@
-// A page of the public network uses a gateway on this machine, where its person permits that: Chrome's Local Network Access.
-// Firefox has no flag that makes an address public. A headless Chromium answers "no" when a page has it ask.
+// A page of the public network uses a gateway on this machine if the person permits it: Chrome's Local Network Access.
+// Firefox has no flag that makes an address public. A headless Chromium refuses whenever a page makes it ask.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -54,7 +54,7 @@ describe('a page of the public network and a gateway on this machine', { skip: n
     const { port } = site.address()
     origin = `https://${elsewhere}:${port}`
     gateway = await Gateway.start('--allow-origin', origin)
-    // The page has the SDK from its own site: to load it from the gateway would be a request to this machine, too.
+    // The page loads the SDK from its own site, because loading it from the gateway would need the permission too.
     for (const name of ['/sdk.js', '/stream.js', '/page.js']) {
       copies[name] = await (await fetch(new URL(name, gateway.url))).text()
     }
@@ -82,7 +82,7 @@ describe('a page of the public network and a gateway on this machine', { skip: n
     return { page, permit }
   }
 
-  /** Makes what has the person of a page say yes or no. */
+  /** Returns a function that permits or refuses for the person of a page. */
   async function permits(page) {
     const devtools = await browser.newBrowserCDPSession()
     const own = await page.context().newCDPSession(page)
@@ -103,11 +103,11 @@ describe('a page of the public network and a gateway on this machine', { skip: n
           })
   }
 
-  test('has permission_needed without a gesture, and its person is not asked', async (t) => {
+  test('gets permission_needed without a gesture, and the person is not asked', async (t) => {
     const context = await browser.newContext({ ignoreHTTPSErrors: true })
     t.after(() => context.close())
     const page = await context.newPage()
-    // What a test evaluates in a page counts as a gesture.
+    // Code that a test evaluates in a page counts as a gesture.
     const told = page.waitForEvent('console')
     await page.goto(`${origin}/?now`)
     const { code, detail } = JSON.parse((await told).text())
@@ -116,7 +116,7 @@ describe('a page of the public network and a gateway on this machine', { skip: n
     assert.equal(await page.evaluate(() => permission()), 'prompt')
   })
 
-  test('asks in a click, and has permission_denied where its person says no', async (t) => {
+  test('asks in a click, and gets permission_denied if the person refuses', async (t) => {
     const { page } = await opened(t)
     await page.click('button')
     const { code, detail } = await page.evaluate(() => globalThis.served)
@@ -126,7 +126,7 @@ describe('a page of the public network and a gateway on this machine', { skip: n
     assert.equal((await page.evaluate(() => serveHere())).code, 'permission_denied')
   })
 
-  test('serves by a link once its person permits it', async (t) => {
+  test('serves by a link once the person permits it', async (t) => {
     const { page } = await opened(t, 'granted')
     const linked = new Promise((resolve) =>
       page.on('websocket', (link) => link.on('framereceived', resolve)),
@@ -137,7 +137,7 @@ describe('a page of the public network and a gateway on this machine', { skip: n
     assert.deepEqual([status, `${content}`], [200, 'from the public network'])
   })
 
-  test('says so when its person changes their mind, and serves when they do again', async (t) => {
+  test('reports when the person withdraws the permission, and serves when they permit it again', async (t) => {
     const { page, permit } = await opened(t, 'granted')
     const url = await page.evaluate(() => serveHere())
     await permit('denied')
@@ -151,7 +151,7 @@ describe('a page of the public network and a gateway on this machine', { skip: n
     assert.equal((await visit(url)).status, 200)
   })
 
-  test('lets no Worker ask', async (t) => {
+  test('cannot ask from a Worker', async (t) => {
     const { page } = await opened(t)
     const { code, detail } = await page.evaluate(
       () =>

@@ -1,7 +1,7 @@
 // Clients of the Model Context Protocol, by its official SDK.
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 
-/** How clients come to the revision that they speak, by name: the newest, or the handshake of before. */
+/** How clients negotiate the revision, by name: the newest one, or the earlier handshake. */
 export const eras = {
   '2026-07-28': { mode: { pin: '2026-07-28' } },
   '2025-11-25': { mode: 'legacy' },

@@ -1,4 +1,4 @@
-// The MCP server in a tab: agents read and change the page, with the person's leave if they wish.
+// The MCP server in a tab: agents read and change the page, with the approval of the person if they wish.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
@@ -28,7 +28,7 @@ describe('the MCP server in a tab', { skip: noBrowser }, () => {
   async function connect(era) {
     const client = await connectClient(`${url}mcp`, era)
     clients.push(client)
-    /** Calls a tool, and gives its text, or throws it. */
+    /** Calls a tool, and returns its text, or throws it if it is an error. */
     const call = async (name, args = {}, options) => {
       const { content, isError } = await client.callTool({ name, arguments: args }, options)
       if (isError) throw new Error(content[0].text)
@@ -118,7 +118,7 @@ describe('the MCP server in a tab', { skip: noBrowser }, () => {
     })
   }
 
-  test('a visitor without MCP is shown where it is', async () => {
+  test('a visitor without MCP gets a page with the URL of the server', async () => {
     await open()
     const text = `An MCP server answers at ${url}mcp\n`
     const [at, elsewhere] = [await visit(url), await visit(`${url}other`)]
@@ -127,7 +127,7 @@ describe('the MCP server in a tab', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('a page that cannot load its server says so, and tries again', async () => {
+  test('a page that cannot load its MCP server says so, and tries again', async () => {
     const context = await browser.newContext()
     let broken = true
     await context.route('**/board-tools.js', (route) => (broken ? route.abort() : route.continue()))

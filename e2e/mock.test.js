@@ -48,7 +48,7 @@ describe('mock API', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('code that is applied answers, also after a reload; a mistake changes nothing', async () => {
+  test('applied code answers, also after a reload, and code with an error changes nothing', async () => {
     const { page, url, close } = await open()
     await apply(
       page,
@@ -74,7 +74,7 @@ describe('mock API', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('a resolver that throws is 500, and one that loops is 503 and can be ended', async () => {
+  test('a resolver that throws is a 500; one that loops is a 503, and can be ended', async () => {
     const { page, url, close } = await open()
     await apply(
       page,
@@ -95,7 +95,7 @@ describe('mock API', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('a page of another origin calls it, with a preflight, unless it may not', async () => {
+  test('a page of another origin can call it, with a preflight, unless that is forbidden', async () => {
     const { page, url, context, close } = await open()
     const site = await startSite()
     try {
@@ -112,7 +112,7 @@ describe('mock API', { skip: noBrowser }, () => {
         }, `${url}users`)
       assert.equal(await call(), 201)
       await page.getByLabel('Let pages of any origin call it').uncheck()
-      // Another path, since browsers cache the answers to preflights.
+      // Another path, because browsers cache the answers to preflights.
       const other = `${url}users/1`
       const read = (at) =>
         fetch(at).then(
@@ -127,7 +127,7 @@ describe('mock API', { skip: noBrowser }, () => {
     }
   })
 
-  test('below a path it works as well', async () => {
+  test('it also works below a path', async () => {
     const below = await Gateway.startBelowPath()
     try {
       const { url, close } = await open({}, below)

@@ -24,7 +24,7 @@ function binary() {
   return (built = path)
 }
 
-/** Why there is no server here, for a test to be skipped; false if there is one, and with CI set. */
+/** Why tests that need a server are skipped; false if there is a server, or with CI set. */
 export function noNATS() {
   try {
     return !binary()

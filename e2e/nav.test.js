@@ -1,4 +1,4 @@
-// The way to all pages, by keyboard, on a wide window and on a phone.
+// The navigation to all pages, by keyboard, in a wide window and on a phone.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
@@ -6,7 +6,7 @@ import { noBrowser, startBrowser } from './browser.js'
 import { openDemo, picture, windows } from './demo-page.js'
 import { Gateway } from './gateway.js'
 
-describe('the way to all pages', { skip: noBrowser }, () => {
+describe('the navigation to all pages', { skip: noBrowser }, () => {
   let gateway, browser
 
   before(async () => {
@@ -35,10 +35,10 @@ describe('the way to all pages', { skip: noBrowser }, () => {
       await page.keyboard.press('Escape')
       await menu.locator('ul').waitFor({ state: 'hidden' })
       assert.equal(await page.evaluate(() => document.activeElement.textContent), 'All pages')
-      // Who goes on in the page closes it.
+      // A click in the page closes the menu.
       await page.keyboard.press('Enter')
       await menu.locator('ul').waitFor()
-      // The menu may be over anything else.
+      // The menu may cover the rest of the page.
       await page.mouse.click(4, options.viewport.height - 4)
       await menu.locator('ul').waitFor({ state: 'hidden' })
       await page.keyboard.press('Tab')

@@ -50,7 +50,7 @@ describe('OAuth callback', { skip: noBrowser }, () => {
     return opened
   }
 
-  /** Closes a page that asked nobody but the gateway and the provider. */
+  /** Closes a page, which must have asked only the gateway and the provider. */
   async function close({ context, faults }, ...others) {
     const wrong = (fault) => !fault.startsWith(provider.url) && !others.some((o) => o.test(fault))
     assert.deepEqual(faults.filter(wrong), [])
@@ -65,7 +65,7 @@ describe('OAuth callback', { skip: noBrowser }, () => {
       const opened = await open(which(), label)
       const { page, url } = opened
       const theirs = await signIn(opened)
-      // A stranger's guess is not the answer, and ends nothing.
+      // A guess by a stranger is refused, and does not end the wait.
       assert.equal((await visit(`${url}callback?code=x&state=guess`)).status, 400)
       assert.equal((await visit(`${url}callback`)).status, 404)
       await theirs.getByRole('link', { name: 'Sign in' }).click()
@@ -75,7 +75,7 @@ describe('OAuth callback', { skip: noBrowser }, () => {
       await page.locator('#who tr', { hasText: 'iss' }).filter({ hasText: provider.url }).waitFor()
       const tokens = JSON.parse(await page.locator('#tokens').textContent())
       assert.ok(tokens.access_token)
-      // The same answer once more.
+      // The same redirect again.
       const again = await visit(theirs.url())
       assert.equal(again.status, 400)
       await close(opened)
@@ -93,7 +93,7 @@ describe('OAuth callback', { skip: noBrowser }, () => {
     await page.getByLabel('Issuer').fill(nobody)
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.locator('#oauth-error', { hasText: 'names no page to sign in' }).waitFor()
-    // Requests there, and what the browser itself says of them.
+    // Requests to the provider, and the browser's messages about them.
     await close(opened, new RegExp(nobody), /Failed to load resource/)
   })
 

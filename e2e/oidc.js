@@ -1,4 +1,4 @@
-// A provider of OpenID Connect, the certified oidc-provider, at which everybody is ann.
+// A provider of OpenID Connect, the certified oidc-provider, which signs everybody in as ann.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { generateKeyPairSync } from 'node:crypto'

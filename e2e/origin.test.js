@@ -1,5 +1,4 @@
-// Pages use a local gateway: those of this machine, and those of other origins if it lists them, files
-// included.
+// Pages that use a local gateway: those of this machine, and those of other origins, also files, if it lists them.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
@@ -34,8 +33,8 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       await page.close()
     })
 
-    test('from another port of this machine, with no preflight again', async () => {
-      const fresh = await browser.newContext() // it remembers none
+    test('from another port of this machine, without further preflights', async () => {
+      const fresh = await browser.newContext() // it has no cached preflights
       const page = await fresh.newPage()
       const preflights = name === 'Chromium' && (await preflightsOf(page))
       await answersTen(await openServer(page, site.url, gateway))
@@ -44,7 +43,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
     })
 
     // No count here: a file has an opaque origin, for which Chromium caches no preflight.
-    test('from a file, where null is listed', async () => {
+    test('from a file, if null is listed', async () => {
       const page = await context.newPage()
       await answersTen(await openServer(page, pathToFileURL(pageFile).href, listing))
       assert.equal(await page.evaluate(() => self.origin), 'null')
@@ -85,14 +84,14 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       await page.close()
     })
 
-    test('from another origin, where that is listed', async () => {
+    test('from another origin, if that is listed', async () => {
       const page = await context.newPage()
       await page.goto(`${foreign}/empty`)
       await answersTen(await served(page, listing))
       await page.close()
     })
 
-    test('from no other origin: the error says why, at once', async () => {
+    test('not from any other origin: the error gives the reason at once', async () => {
       const page = await context.newPage()
       await page.goto(`${foreign}/empty`)
       const asked = []
@@ -100,13 +99,13 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       const error = await refusalOf(page, gateway)
       assert.deepEqual([error.code, error.status], ['origin_refused', 403])
       assert.match(error.detail, new RegExp(`--allow-origin ${foreign}$`))
-      // Beside the modules of the SDK.
+      // Apart from the modules of the SDK.
       const there = asked.filter((url) => url.startsWith(gateway.url) && !url.endsWith('.js'))
       assert.deepEqual(there, [`${gateway.url}.well-known/reversehttp`])
       await page.close()
     })
 
-    test('from no sandboxed frame, and from no file', async () => {
+    test('not from a sandboxed frame, and not from a file', async () => {
       const page = await context.newPage()
       await page.goto(pathToFileURL(pageFile.replace('server.html', 'empty.html')).href)
       const { code, detail } = await refusalOf(page, gateway)
@@ -129,7 +128,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       await page.close()
     })
 
-    test('nor does a page of another origin claim without CORS, where it is not listed', async () => {
+    test('not from another origin without CORS, unless that is listed', async () => {
       const page = await context.newPage()
       await page.goto(`${foreign}/empty`)
       for (const to of [gateway, listing]) {
@@ -145,7 +144,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       await page.close()
     })
 
-    test('nor does one whose host is made to be this machine', async () => {
+    test('not from a host that was made to resolve to this machine', async () => {
       const page = await context.newPage()
       const response = await page.goto(`http://${elsewhere}:${gateway.port}/`)
       assert.equal(response.status(), 421)

@@ -1,4 +1,5 @@
-// A label with a new owner: what the previous owner left in a browser is gone, and nobody else gets it.
+// A label with a new owner: everything that the previous owner stored in a browser is removed, and the new one never gets
+// it.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { browsers, noBrowser, startBrowser } from './browser.js'
@@ -93,7 +94,7 @@ async function serve(gateway, label, token, handle) {
           body: JSON.stringify({ messages: answers }),
         })
     }
-  })().catch((e) => e) // reported at the end, since a failed test ends the gateway first
+  })().catch((e) => e) // checked at the end, because a failed test ends the gateway first
   return {
     url: claim.url,
     seen,
@@ -128,12 +129,12 @@ const kept = async () =>
 
 const cookiesOf = (program) => program.seen.flatMap(({ cookies }) => cookies).join('; ')
 
-describe('of an owner before', () => {
+describe('of a previous owner', () => {
   for (const [name, worker] of [
     ['serves pages from its cache', fromCache],
     ['sends requests on', fromNetwork],
   ]) {
-    test(`a service worker that ${name} goes, in Chromium`, { skip: noBrowser }, async () => {
+    test(`a service worker that ${name} is removed, in Chromium`, { skip: noBrowser }, async () => {
       const gateway = await Gateway.start()
       const browser = await startBrowser()
       try {
@@ -141,7 +142,7 @@ describe('of an owner before', () => {
         const page = await (await browser.newContext()).newPage()
         await page.goto(before.url)
         await page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated')
-        await page.reload() // by the worker
+        await page.reload() // the worker answers it
         assert.equal(await page.title(), 'the old owner')
         await before.end()
 
@@ -181,7 +182,7 @@ describe('of an owner before', () => {
   }
 
   for (const [name, { start, missing }] of Object.entries(browsers)) {
-    test(`cookies go once, in ${name}`, { skip: missing }, async () => {
+    test(`cookies are cleared once, in ${name}`, { skip: missing }, async () => {
       const gateway = await Gateway.start()
       const browser = await start()
       try {
@@ -213,7 +214,7 @@ describe('of an owner before', () => {
     })
   }
 
-  test('cookies go over TLS, in Chromium', { skip: noBrowser }, async () => {
+  test('cookies are cleared over TLS, in Chromium', { skip: noBrowser }, async () => {
     const certificate = selfSigned()
     const [gateway, browser] = await Promise.all([
       Gateway.start(...certificate.flags),

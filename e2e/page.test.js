@@ -1,4 +1,4 @@
-// A page with nothing but fetch is a full HTTP server: the real gateway, a real Chromium, and visitors made of bytes.
+// A page with only fetch is a full HTTP server: with the real gateway, real browsers, and visitors on raw sockets.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request } from 'node:http'
@@ -45,7 +45,7 @@ function served(startBrowser) {
     assert.equal(field(received.fields, 'Content-Type'), 'application/json')
   })
 
-  test('answers POST with every byte there is', async () => {
+  test('answers POST with every possible byte', async () => {
     const bytes = Buffer.from(Array.from({ length: 60_000 }, (_, i) => (i * 7) % 256))
     const { status, content } = await visit(`${url}echo`, { method: 'POST', content: bytes })
     assert.equal(status, 200)
@@ -93,7 +93,7 @@ function served(startBrowser) {
     }
   })
 
-  test('sees cookies and sets two', async () => {
+  test('gets cookies and sets two', async () => {
     const { fields, content } = await visit(`${url}cookies`, { fields: [['Cookie', 'a=1; c=3']] })
     assert.deepEqual(JSON.parse(content), ['a=1; c=3'])
     assert.deepEqual(valuesOf(fields, 'Set-Cookie'), ['a=1; Path=/', 'b=2; Path=/; HttpOnly'])
@@ -108,7 +108,7 @@ function served(startBrowser) {
     await visitor.close()
   })
 
-  test('answers 404 and 500 of its own', async () => {
+  test('answers with a 404 and a 500 of its own', async () => {
     const missing = await visit(`${url}nowhere`)
     assert.equal(missing.status, 404)
     assert.equal(missing.content.toString(), 'nothing here')
@@ -120,7 +120,7 @@ function served(startBrowser) {
     }
   })
 
-  test('answers 500 when its handler throws, shows the error in its console, and goes on', async () => {
+  test('answers 500 when its handler throws, shows the error in its console, and continues', async () => {
     await page.evaluate(() => {
       console.error = ({ message, cause }) => (globalThis.shown = [message, cause.message])
     })
@@ -163,7 +163,7 @@ function served(startBrowser) {
   })
 
   test('visitors who come while it is loaded again are answered', async (t) => {
-    // A gateway that has visitors wait as long as a reload may take here.
+    // Visitors wait at this gateway for as long as a reload may take here.
     const patient = await Gateway.start('--no-poller', '10m')
     t.after(() => patient.stop())
     const page = await context.newPage()
@@ -184,7 +184,7 @@ function served(startBrowser) {
     await page.close()
   })
 
-  test('has a second tab of its label stand by, and each take over when the other goes', async () => {
+  test('lets a second tab of its label stand by, and each tab takes over when the other closes', async () => {
     const opened = new Promise((resolve) => page.once('popup', resolve))
     await page.evaluate(() => void window.open(location.href))
     const second = await opened
@@ -207,9 +207,9 @@ function served(startBrowser) {
     await page.waitForFunction(() => globalThis.claim.state === 'online', { polling: 100 })
   })
 
-  test('is missed with 503 once its tab is closed', async () => {
+  test('is replaced by a 503 once its tab is closed', async () => {
     await page.close()
-    // The goodbye may be on its way still.
+    // The request that ends its session may still be on its way.
     const count = (what) => gateway.log.split(`msg="session ${what}"`).length
     await until(() => count('opened') === count('closed'), 'the end of its sessions')
     const { status, fields, content } = await visit(`${url}hello`)
@@ -219,7 +219,7 @@ function served(startBrowser) {
     assert.ok(Number(field(fields, 'Retry-After')) > 0)
   })
 
-  test('gives 404 for a label that nobody claims', async () => {
+  test('is a 404 if nobody claims the label', async () => {
     const { status, content } = await visit(`http://nobody.localhost:${gateway.port}/`)
     assert.equal(status, 404)
     assert.equal(JSON.parse(content).code, 'no_claim')

@@ -1,12 +1,12 @@
-// http://localhost:PORT/at/{label}/: claims share an origin with the control API, and must gain nothing from
-// that.
+// In the path shape, http://localhost:PORT/at/{label}/, claims share an origin with the control API, and must gain nothing
+// by that.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { browsers } from './browser.js'
 import { Gateway } from './gateway.js'
 import { field, valuesOf, visit, visitRaw } from './visitor.js'
 
-// What a hostile page can find out about its surroundings.
+// Returns what a hostile page can find out.
 const hostile = `<!doctype html><title>hostile</title><script>
 const attempt = (what) => { try { return what() } catch (e) { return e.name } }
 globalThis.found = {
@@ -97,7 +97,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       )
     })
 
-    test('a frame of it in the control origin’s own page is sandboxed as well', async () => {
+    test('a frame of it in a page of the control origin is sandboxed too', async () => {
       const outer = await context.newPage()
       await outer.goto(`${gateway.url}sdk.js`)
       await outer.setContent(`<iframe src="${url}"></iframe>`)

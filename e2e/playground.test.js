@@ -38,7 +38,7 @@ describe('the playground', { skip: noBrowser }, () => {
     await page.getByRole('button', { name: 'Apply' }).click()
   }
 
-  test('what is typed into the editor answers, and its keys are no shortcuts', async () => {
+  test('code that is typed into the editor answers, and its keys are not shortcuts', async () => {
     await open()
     await page.getByLabel('Code').focus()
     await page.keyboard.press('Control+A')
@@ -76,7 +76,7 @@ describe('the playground', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('events reach the visitor as they come, and end when code is replaced', async () => {
+  test('events reach the visitor at once, and end when the code is replaced', async () => {
     await open()
     await template('Server-sent events')
     const { port, pathname } = new URL(url)
@@ -119,7 +119,7 @@ describe('the playground', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('a link brings code, and runs none of it', async () => {
+  test('a link carries code, but does not run it', async () => {
     await open()
     await page.getByLabel('Code').fill("serve(() => new Response('from a link'))")
     const fragment = await page.evaluate(async () => {
@@ -155,7 +155,7 @@ describe('the playground', { skip: noBrowser }, () => {
     await close()
   })
 
-  test('a mistake has its line, whatever comes with the code', async () => {
+  test('an error has the line in the code, whatever is added to the code', async () => {
     await open()
     await apply("import { Hono } from 'hono'\nserve(() => {\n  throw new Error('oh')\n})")
     await applied()

@@ -10,7 +10,7 @@ export async function findProgram(name) {
       await access(path, constants.X_OK)
       return path
     } catch {
-      // Not here.
+      // It does not exist.
     }
   }
   return undefined

@@ -41,7 +41,7 @@ describe('a gateway for strangers', { skip: noBrowser }, () => {
   })
   const seen = () => page.evaluate(() => globalThis.seen)
 
-  test('a person is warned once, and comes where they wanted to', async () => {
+  test('a person is warned once, and reaches the page that they wanted', async () => {
     const context = await browser.newContext()
     const visitor = await context.newPage()
     const first = await visitor.goto(`${url}a/b?c=d&e=%22`)
@@ -75,7 +75,7 @@ describe('a gateway for strangers', { skip: noBrowser }, () => {
     await anew.close()
   })
 
-  test('forms of its pages do not work, whatever its own policy says', async () => {
+  test('forms of its pages do not work, whatever their own policy says', async () => {
     const context = await browser.newContext()
     const visitor = await context.newPage()
     const blocked = []
@@ -88,7 +88,7 @@ describe('a gateway for strangers', { skip: noBrowser }, () => {
     await context.close()
   })
 
-  test('what pages load, and programs, are not warned', async () => {
+  test('programs and parts of pages get no warning', async () => {
     assert.equal((await visit(`${url}hook`)).status, 200)
     const context = await browser.newContext({ bypassCSP: true })
     const visitor = await context.newPage()
@@ -119,7 +119,7 @@ describe('a gateway for strangers', { skip: noBrowser }, () => {
     await context.close()
   })
 
-  test('the status page says where the numbers are, which are not for strangers', async () => {
+  test('the status page says where the figures are, which strangers cannot read', async () => {
     const port = await freePort()
     const shape = `http://${elsewhere}:${port}/at/{label}/`
     const beyond = await Gateway.start('--listen', `127.0.0.1:${port}`, '--public-url', shape)

@@ -22,7 +22,7 @@ const types = {
   '.wasm': 'application/wasm',
 }
 
-/** Somebody's web site: the example, and Pyodide from npm beside it. */
+/** A foreign web site with the example, and Pyodide from npm beside it. */
 async function startSite() {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, 'http://site')
@@ -70,7 +70,7 @@ describe('a Python web application in a tab', { skip: noBrowser }, () => {
     await gateway?.stop()
   })
 
-  test('it answers, and its fields are its own', async () => {
+  test('it answers, with the fields of the application', async () => {
     const { status, fields, content } = await visit(`${url}?name=Ann%20%26%20Bo`)
     assert.equal(status, 200)
     assert.match(content.toString(), /^Hello, Ann & Bo, from Python 3\.\d+\.\d+ in a tab\n$/)
@@ -92,7 +92,7 @@ describe('a Python web application in a tab', { skip: noBrowser }, () => {
     assert.equal(none.content.length, 0)
   })
 
-  test('an application that fails is 500, says why in the console, and goes on', async () => {
+  test('an application that fails answers 500, shows the reason in the console, and continues', async () => {
     assert.deepEqual(faults, [])
     assert.equal((await visit(`${url}fails`)).status, 500)
     const said = () => faults.some((f) => f.includes('RuntimeError: this is not handled'))

@@ -100,7 +100,7 @@ describe('README.md', () => {
     })
   })
 
-  test('the files that it links to are there', async () => {
+  test('the files that it links to exist', async () => {
     const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(([, path]) => path)
     assert.ok(links.length > 0)
     for (const path of links) await readFile(join(root, path)).catch(isDirectory)

@@ -1,4 +1,4 @@
-// The gateway stops, or dies, while programs serve. Each comes back by itself, with its label.
+// The gateway stops or is killed while programs serve. Each program comes back by itself, with its label.
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -70,14 +70,14 @@ describe('a page and a gateway that stops', { skip: noBrowser }, () => {
     await gateway?.stop()
   })
 
-  test('what runs is answered before the gateway ends', async () => {
+  test('running requests are answered before the gateway ends', async () => {
     const answer = visit(`${url}slow`)
     await until(() => page.evaluate(() => document.body.dataset.slow), 'the handler runs')
     await gateway.stop('SIGTERM')
     assert.equal((await answer).content.toString(), 'slow and whole')
   })
 
-  test('the page says that it is cut off, and comes back', async () => {
+  test('the page shows that it is reconnecting, and comes back', async () => {
     await page.waitForFunction(() => globalThis.claim.state === 'reconnecting', { polling: 100 })
     await gateway.start()
     await page.waitForFunction(() => globalThis.claim.state === 'online', { polling: 100 })
@@ -91,7 +91,7 @@ describe('a page and a gateway that stops', { skip: noBrowser }, () => {
   })
 })
 
-test('a label outlives the death of a gateway that keeps its claims', async (t) => {
+test('a label survives the kill of a gateway that stores its claims', async (t) => {
   const data = await mkdtemp(join(tmpdir(), 'reversehttp-data-'))
   const gateway = await Gateway.start('--data', data)
   t.after(async () => {

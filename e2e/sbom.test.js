@@ -36,7 +36,7 @@ test('a bill of the gateway names its modules and Go, and no tools', () => {
   )
 })
 
-test('a bill of the npm packages names all that the lock names', () => {
+test('a bill of the npm packages names all packages of the lock file', () => {
   const bill = output('npm', 'sbom', '--sbom-format', 'cyclonedx', '--package-lock-only')
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
   const names = named(bill)

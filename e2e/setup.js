@@ -1,4 +1,4 @@
-// npm run setup: installs what the tests need besides Go and Node.
+// npm run setup: installs what the tests need in addition to Go and Node.
 import { setup } from './steps/install.js'
 
 await setup().catch((e) => {

@@ -1,4 +1,4 @@
-// Somebody's web site: a page that serves, at an origin other than the gateway's.
+// A foreign web site: a page that serves, at another origin than the gateway's.
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'

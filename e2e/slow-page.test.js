@@ -8,11 +8,11 @@ import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { startSite } from './site.js'
 
-// How much slower in all: the machine may be busy already, and then the browser slows the page down less.
+// How much slower in total: on a busy machine the browser slows the page down less.
 const slower = 20
 const size = 20 * 2 ** 20
 const block = 2 ** 18
-// Eight of them take twice as long as a gateway waits for a sign of life.
+// Eight of them take twice as long as a gateway waits for a silent program.
 const computeMs = 2_500
 const computing = 8
 
@@ -68,7 +68,7 @@ describe('a page twenty times too slow', { skip: noBrowser }, () => {
   }
 })
 
-/** Returns how many times longer a computation takes than the processor time that it needs. */
+/** Returns the ratio of the time that a computation takes to its processor time. */
 function busy() {
   const began = performance.now()
   const used = process.cpuUsage()
@@ -82,13 +82,13 @@ function busy() {
 
 const hashOf = (content) => createHash('sha256').update(content).digest('hex')
 
-/** Returns text of so many bytes, in blocks that end with their number. */
+/** Returns text of a number of bytes, in blocks that end with their number. */
 function textOf(size, block) {
   const filler = 'é'.repeat(block / 2 - 4)
   return Array.from({ length: size / block }, (_, i) => filler + `${i}`.padStart(8)).join('')
 }
 
-/** Claims in a page that has textOf, and serves slow answers. It is sent to the page as text. */
+/** Claims in a page with textOf, and serves slow answers. The test sends it to the page as text. */
 async function serveSlowly({ gateway, size, block, computeMs }) {
   const handlers = {
     '/big': () => new Response(globalThis.textOf(size, block)),
@@ -99,7 +99,7 @@ async function serveSlowly({ gateway, size, block, computeMs }) {
     },
   }
   const { serve } = await import(`${gateway}/sdk.js`)
-  // Nobody is in a hurry here.
+  // No timeout of the claim may be shorter than the page is slow.
   const claim = await serve(
     (request, info) => handlers[new URL(request.url).pathname](request, info),
     {
@@ -112,7 +112,7 @@ async function serveSlowly({ gateway, size, block, computeMs }) {
   return claim.url
 }
 
-/** Visits a public URL, posting content if there is any. It waits as long as it takes. */
+/** Visits a public URL, by POST if there is content, without a timeout. */
 function get(url, content) {
   const { host, port, pathname } = new URL(url)
   const method = content ? 'POST' : 'GET'

@@ -38,7 +38,7 @@ test('a data directory that cannot be written', async (t) => {
   assert.ok(stderr.includes(join(file, 'data')), `it names the directory: ${stderr}`)
 })
 
-test('a data directory that another gateway has', async (t) => {
+test('a data directory that another gateway uses', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'reversehttp-start-'))
   const gateway = await Gateway.start('--data', dir)
   t.after(async () => {
@@ -50,7 +50,7 @@ test('a data directory that another gateway has', async (t) => {
   assert.ok(stderr.includes(dir), `it names the directory: ${stderr}`)
 })
 
-test('a flag that there is not, and a time that makes no sense', async () => {
+test('an unknown flag, and an invalid time', async () => {
   const unknown = await startError('--no-such-flag')
   assert.equal(unknown.code, 2)
   assert.match(unknown.stderr, /--no-such-flag/)
@@ -59,7 +59,7 @@ test('a flag that there is not, and a time that makes no sense', async () => {
   assert.match(negative.stderr, /--wait/)
 })
 
-test('SIGTERM ends a gateway that nobody uses at once', async () => {
+test('SIGTERM ends an unused gateway at once', async () => {
   const gateway = await Gateway.start('--drain', '1h')
   assert.equal(await gateway.stop('SIGTERM'), 0)
 })

@@ -11,7 +11,7 @@ describe('many tabs of one browser', { skip: noBrowser }, () => {
   let gateway, browser, site
 
   before(async () => {
-    // A poll that ends would let another tab have its connection.
+    // The end of a poll would free its connection for another tab.
     const lasting = ['--stream', '1h', '--wait', '1h']
     ;[gateway, browser, site] = await Promise.all([
       Gateway.start(...lasting),
@@ -34,7 +34,7 @@ describe('many tabs of one browser', { skip: noBrowser }, () => {
         page.on('websocket', (link) => link.on('framereceived', resolve)),
       )
       await openServer(page, site.url, gateway, { label })
-      // Were its poll parked it would hold a connection for an hour.
+      // If its poll were parked, it would hold a connection for an hour.
       await welcomed
     }
     const answers = await Promise.all(
@@ -50,7 +50,7 @@ describe('many tabs of one browser', { skip: noBrowser }, () => {
     await context.close()
   })
 
-  test('ten of one claim need one connection: nine stand by', async () => {
+  test('ten of one claim need one connection, because nine stand by', async () => {
     const context = await browser.newContext()
     const options = { label: 'shared', token: 'a-token-of-ten-tabs', way: 'stream' }
     const pages = []
@@ -72,17 +72,17 @@ describe('many tabs of one browser', { skip: noBrowser }, () => {
     await context.close()
   })
 
-  test('the seventh that polls says why it cannot claim', async () => {
+  test('the seventh that polls reports why it cannot claim', async () => {
     const context = await browser.newContext()
     for (let i = 1; i <= 6; i++) {
       const page = await context.newPage()
-      // Once its poll is asked for it has its connection.
+      // Once the page has sent its poll, the poll holds a connection.
       const polls = page.waitForRequest((r) => r.url().endsWith('/requests'))
       await openServer(page, site.url, gateway, { label: `tab${i}`, way: 'stream' })
       await polls
     }
     const page = await context.newPage()
-    // It has the SDK of elsewhere: of the gateway it could not even load that.
+    // It has the SDK from elsewhere, because no connection is left to load it from the gateway.
     const sdk = await (await fetch(`${gateway.url}sdk.js`)).text()
     await page.route('**/copy.js', (route) =>
       route.fulfill({ contentType: 'text/javascript', body: sdk }),

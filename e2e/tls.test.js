@@ -20,7 +20,7 @@ describe('over TLS', { skip: noBrowser }, () => {
     certificate?.remove()
   })
 
-  test('a page streams what it sends to a page that handles it', async () => {
+  test('a page streams the content of a request to a page that handles it', async () => {
     const server = await context.newPage()
     const seen = []
     await server.exposeFunction('seen', (text) => seen.push(text))
@@ -54,7 +54,7 @@ describe('over TLS', { skip: noBrowser }, () => {
         r.text(),
       )
     })
-    // Each piece is sent after the handler has received the one before.
+    // Each piece is sent after the handler has received the previous one.
     for (const piece of ['first', 'other', 'third']) {
       await visitor.evaluate((piece) => {
         void globalThis.writer.write(new TextEncoder().encode(piece))

@@ -65,7 +65,7 @@ describe('a trace', { skip: noBrowser }, () => {
     return server
   }
 
-  /** Asks the tab, which asks the program, and returns what the local server got. */
+  /** Sends a request to the tab, which sends one to the command, and returns what the local server got. */
   async function relayed(fields) {
     const { status, content } = await visit(`${tab}relay?to=${encodeURIComponent(program)}`, {
       fields,
@@ -85,7 +85,7 @@ describe('a trace', { skip: noBrowser }, () => {
     await until(printed, 'the command prints the exchange')
   }
 
-  test('of a visitor goes through a tab and a program to the last server', async () => {
+  test('of a visitor goes through a tab and the command to the local server', async () => {
     const { traceparent, tracestate } = await relayed([
       ['Traceparent', sent],
       ['Tracestate', 'congo=t61rcWkgMzE'],
@@ -95,7 +95,7 @@ describe('a trace', { skip: noBrowser }, () => {
     await logged(traceId)
   })
 
-  test('begins at the gateway if the visitor has none, or an invalid one', async () => {
+  test('begins at the gateway if the visitor sends none, or an invalid one', async () => {
     const ids = []
     for (const fields of [[], [['Traceparent', `${sent}-`]]]) {
       const { traceparent, tracestate } = await relayed([...fields, ['Tracestate', 'a=1']])

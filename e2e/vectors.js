@@ -1,4 +1,4 @@
-// The cases of request.json and response.json, and the comparing of what was seen with what they expect.
+// The cases of request.json and response.json, and functions that compare results with what the cases expect.
 // schema/vectors/README.md, says what each member means.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -13,7 +13,7 @@ export function exchanges() {
   })
 }
 
-/** Content of a message in a case. */
+/** Returns the content of a message in a case. */
 export function contentOf({ body, bodyBase64, bodyRepeat } = {}) {
   if (bodyRepeat) return Buffer.from(bodyRepeat.text.repeat(bodyRepeat.count))
   return bodyBase64 === undefined ? Buffer.from(body ?? '') : Buffer.from(bodyBase64, 'base64')
@@ -34,7 +34,7 @@ function fill(text, vars) {
 
 const members = ['method', 'target', 'url', 'base', 'httpVersion', 'remoteAddr', 'attempt']
 
-/** Compares what a runtime showed of a request. It must show every member but those that it cannot know. */
+/** Compares what a runtime showed of a request. It must show all members except those that it cannot know. */
 export function checkRequest(want, got, vars, unknown = []) {
   for (const name of members.filter((m) => !unknown.includes(m))) {
     assert.notEqual(got[name], undefined, `${name} is not shown`)

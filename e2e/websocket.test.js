@@ -21,7 +21,7 @@ after(async () => {
   await gateway?.stop()
 })
 
-/** What both serve, as text: a page has nothing of this file. `told` notes what its sockets told. */
+/** What both serve, as text, because a page cannot use this file. `told` has the events of its sockets. */
 const serveEcho = `async (serve, gateway, label, options) => {
   const told = []
   const claim = await serve(
@@ -40,7 +40,7 @@ const serveEcho = `async (serve, gateway, label, options) => {
   return { claim, told }
 }`
 
-/** Options of a page, which notes in `linked` whether anything came by its link. */
+/** Options of a page, which notes in `linked` whether anything arrived by its link. */
 const byLink = `{
   WebSocket: class extends WebSocket {
     constructor(...of) {
@@ -90,7 +90,7 @@ for (const [name, start, skip] of [
   ['node', (label) => node(label), false],
   ['node-by-link', (label) => node(label, WebSocket), false],
 ]) {
-  describe(`a WebSocket that is served by a ${name}`, { skip }, () => {
+  describe(`a WebSocket served by a ${name}`, { skip }, () => {
     const label = `ws-${name}`
     let served
     before(async () => (served = await start(label)))
@@ -116,7 +116,7 @@ for (const [name, start, skip] of [
       assert.deepEqual(closed, ['/raw', 1000, 'done', true])
     })
 
-    test('refuses what breaks the rules', async () => {
+    test('refuses frames that break the rules', async () => {
       for (const [sent, code] of [
         [frame(text, 'x', { mask: null }), 1002],
         [frame(text, Buffer.from('cebaff', 'hex')), 1007],
@@ -139,7 +139,7 @@ for (const [name, start, skip] of [
       visitor.destroy()
     })
 
-    test('reports a visitor who left without a Close frame', async () => {
+    test('reports visitors who leave without a Close frame', async () => {
       const visitor = await upgraded(label, '/gone')
       visitor.write(frame(text, 'hi'))
       await visitor.has([text, 'hi'])
@@ -152,7 +152,7 @@ for (const [name, start, skip] of [
       assert.deepEqual((await told())[0], ['/gone', 1006, '', false])
     })
 
-    test('answers a request that is not for a WebSocket, and may refuse one that is', async () => {
+    test('answers a request without upgrade, and can refuse an upgrade', async () => {
       const plain = await fetchRaw(label, '/plain')
       assert.match(plain, /^HTTP\/1\.1 426 /)
       const refused = await fetchRaw(label, '/refused', handshake)
@@ -160,7 +160,7 @@ for (const [name, start, skip] of [
       assert.match(refused, /no$/)
     })
 
-    test('speaks with the WebSocket of a browser', { skip: noBrowser }, async () => {
+    test('exchanges messages with the WebSocket of a browser', { skip: noBrowser }, async () => {
       const seen = await visiting(label, '/browser', async (socket, closed) => {
         socket.binaryType = 'arraybuffer'
         const got = []
@@ -256,7 +256,7 @@ async function upgraded(label, path) {
     write: (bytes) => socket.write(bytes),
     destroy: () => socket.destroy(),
     ended,
-    /** Waits for so many frames and compares them. */
+    /** Waits for as many frames as are expected, and compares them. */
     async has(...want) {
       await until(
         () => frames().length >= want.length,

@@ -1,4 +1,4 @@
-// A feed is pushed into a tab: the hub makes sure, signatures are checked, and leases end.
+// A hub pushes a feed into a tab: it verifies the intent, the page checks signatures, and leases end.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
@@ -22,7 +22,7 @@ describe('WebSub subscriber', { skip: noBrowser }, () => {
 
   const open = (options, at = gateway) => openDemo(browser, at, 'websub', options)
 
-  /** Closes a page that asked nobody but the gateway and the hub. */
+  /** Closes a page, which must have asked only the gateway and the hub. */
   async function close({ context, faults }, ...others) {
     const wrong = (fault) => !fault.startsWith(hub.url) && !others.some((o) => o.test(fault))
     assert.deepEqual(faults.filter(wrong), [])
@@ -70,7 +70,7 @@ describe('WebSub subscriber', { skip: noBrowser }, () => {
     await close(opened)
   })
 
-  test('what nobody asked for is not confirmed', async () => {
+  test('a subscription that nobody asked for is not confirmed', async () => {
     const opened = await open()
     const { page, url } = opened
     const topic = `${hub.url}/other`
@@ -106,7 +106,7 @@ describe('WebSub subscriber', { skip: noBrowser }, () => {
     await close(opened, new RegExp(nobody), /Failed to load resource/)
   })
 
-  test('below a path it works as well', async () => {
+  test('it also works below a path', async () => {
     const below = await Gateway.startBelowPath()
     try {
       const opened = await open({}, below)

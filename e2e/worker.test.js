@@ -1,5 +1,4 @@
-// The connection of a claim in a Worker: it lives while its page hangs, hides or is frozen, and visitors get
-// 503.
+// The connection of a claim in a Worker: it stays while its page hangs, is hidden or is frozen, and visitors get 503.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, request } from 'node:http'
@@ -48,7 +47,7 @@ function served(name, start) {
       const { sessions } = await (await fetch(claim, { headers })).json()
       return sessions.map(({ id }) => id)
     })
-  /** Has the page compute, as far as it can tell, until the function that this returns is called. */
+  /** Makes the page hang until the returned function is called. */
   const hang = async () => {
     const held = hold.next()
     await page.evaluate((url) => {
@@ -114,7 +113,7 @@ function served(name, start) {
     await page.waitForFunction(() => document.body.dataset.waiting === 'aborted', { polling: 100 })
   })
 
-  test('in a hidden tab answers, and is asleep where it does not', async () => {
+  test('answers in a hidden tab, and is asleep if it does not', async () => {
     const front = await context.newPage()
     await front.bringToFront()
     await until(() => page.evaluate(() => document.visibilityState === 'hidden'), 'it is hidden')
@@ -129,7 +128,7 @@ function served(name, start) {
     await page.bringToFront()
   })
 
-  // WebDriver BiDi freezes no page, and Firefox keeps none of these, not one that uses serve either.
+  // WebDriver BiDi cannot freeze pages, and Firefox keeps no page for going back that serves.
   const inChromium = name === 'Chromium' ? test : () => {}
 
   inChromium('that is frozen says so, leaves its session, and comes back', async () => {
@@ -151,7 +150,7 @@ function served(name, start) {
   inChromium('is kept while another is shown, and serves when it is back', async () => {
     const page = await context.newPage()
     let url
-    // A browser that is short of time keeps no page.
+    // A browser on a busy machine keeps no page.
     for (let n = 1; n < 5; n++) {
       url = await openServer(page, site.url, gateway, { from: 'worker' })
       await page.waitForFunction('states.length', { polling: 100 })
@@ -218,7 +217,7 @@ function served(name, start) {
     })
   }
 
-  test('rejects as serve does where the label is taken', async () => {
+  test('rejects like serve if the label is taken', async () => {
     const taken = await fetch(`${gateway.url}claims`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
