@@ -34,7 +34,7 @@ func accountsOf(t *testing.T, path, content string) {
 	}
 }
 
-// ann returns a key, and accounts in which it is ann's, who owns ann-*; more is the rest of her entry.
+// ann returns a key, and accounts in which it belongs to ann, with the labels ann-*; more has further members of the entry.
 func ann(t *testing.T, more string) (key string, d *account.Directory) {
 	t.Helper()
 	key = account.NewKey()
@@ -50,7 +50,7 @@ func (w *world) claims(key, content string) *reply {
 	return w.send("POST", "/claims", key, json.RawMessage(content))
 }
 
-func TestALabelOfAnAccountIsNobodyElses(t *testing.T) {
+func TestOnlyItsAccountCanClaimAReservedLabel(t *testing.T) {
 	key, accounts := ann(t, "")
 	inWorld(t, Options{Accounts: accounts}, func(w *world) {
 		refused := func(when string) {
@@ -65,7 +65,7 @@ func TestALabelOfAnAccountIsNobodyElses(t *testing.T) {
 			t.Fatalf("the owner's claim = %d %s, want 201, and its account", got.Status, got.Content)
 		}
 		if again := w.claims("", `{"label":"ann-1","token":"`+longToken+`"}`); again.Status != 200 {
-			t.Errorf("who shows the token of the claim = %d %s, want 200", again.Status, again.Content)
+			t.Errorf("the token of the claim without a key = %d %s, want 200", again.Status, again.Content)
 		}
 		if got := w.send("DELETE", into[schema.ClaimAnswer](t, got).Claim, longToken, nil); got.Status != 204 {
 			t.Fatal(got.Status)
@@ -78,12 +78,12 @@ func TestALabelOfAnAccountIsNobodyElses(t *testing.T) {
 			t.Errorf("a label that the operator gave by its name = %d %s, want 201", got.Status, got.Content)
 		}
 		if got := w.claims(key, `{"label":"free"}`); got.Status != 201 {
-			t.Errorf("a label that is nobody's = %d %s, want 201", got.Status, got.Content)
+			t.Errorf("a label without an account = %d %s, want 201", got.Status, got.Content)
 		}
 	})
 }
 
-func TestAKeyThatIsShownIsRight(t *testing.T) {
+func TestAWrongKeyIsRefusedEvenIfNoneIsNeeded(t *testing.T) {
 	key, open := ann(t, "")
 	closed, err := account.Parse([]byte(`{"accounts":[{"name":"ann","keys":["` + account.Hash(key) + `"]}],"strangers":false}`))
 	if err != nil {
@@ -130,25 +130,25 @@ func TestAnAccountMayAskForALongLease(t *testing.T) {
 			t.Errorf("more than the account may = %d %s, want bad_lease", got.Status, got.Content)
 		}
 		if got := w.send("PATCH", c.Claim, c.Token, json.RawMessage(`{"lease":86401}`)); got.Status != 200 {
-			t.Errorf("a change by who has the token = %d %s, want 200", got.Status, got.Content)
+			t.Errorf("a change with the token of the claim = %d %s, want 200", got.Status, got.Content)
 		}
 		if got := w.claims("", `{"label":"other","lease":86401}`); got.code() != schema.CodeBadLease || !strings.Contains(string(got.Content), "86400") {
-			t.Errorf("a stranger's = %d %s, want bad_lease, and how much may be", got.Status, got.Content)
+			t.Errorf("a stranger's lease of a year = %d %s, want bad_lease, and the longest lease", got.Status, got.Content)
 		}
 		// The claim lives on without polls for the requested lease.
 		w.send("GET", c.Requests, c.Token, nil, schema.Field{"Prefer", "wait=0"})
 		time.Sleep(24 * time.Hour)
 		if got := w.send("GET", c.Claim, c.Token, nil); got.Status != 200 {
-			t.Errorf("after a day = %d %s, want it there", got.Status, got.Content)
+			t.Errorf("after a day = %d %s, want the claim", got.Status, got.Content)
 		}
 		time.Sleep(time.Hour)
 		if got := w.send("GET", c.Claim, c.Token, nil); got.Status != 404 {
-			t.Errorf("after its lease = %d %s, want it gone", got.Status, got.Content)
+			t.Errorf("after its lease = %d %s, want no claim", got.Status, got.Content)
 		}
 	})
 }
 
-func TestAccountsThatChangeEndWhatMayNotGoOn(t *testing.T) {
+func TestAChangeOfAccountsEndsClaimsThatAreNoLongerAllowed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.json")
 	key := account.NewKey()
 	entry := `{"name":"ann","keys":["` + account.Hash(key) + `"],"labels":["ann-*"]}`
@@ -167,24 +167,24 @@ func TestAccountsThatChangeEndWhatMayNotGoOn(t *testing.T) {
 				t.Fatal(got.Status, string(got.Content))
 			}
 		}
-		accountsOf(t, path, `{"accounts":[`+entry+`,{"name":"bob","labels":["later"]`) // half of it
+		accountsOf(t, path, `{"accounts":[`+entry+`,{"name":"bob","labels":["later"]`) // half of the file
 		time.Sleep(2 * account.LookEvery)
 		if !there("later") || !there("ann-1") || !strings.Contains(log.String(), "cannot read accounts again") {
 			t.Fatalf("a half-written file changed something, or was not reported: %s", log.String())
 		}
 		if n := strings.Count(log.String(), "cannot read accounts again"); n != 1 {
-			t.Errorf("the log says %d times that the file is wrong, want once", n)
+			t.Errorf("the log reports %d times that the file is wrong, want once", n)
 		}
 		accountsOf(t, path, `{"accounts":[`+entry+`,{"name":"bob","labels":["later"]}]}`)
 		time.Sleep(account.LookEvery)
 		synctest.Wait()
 		if there("later") || !there("ann-1") {
-			t.Error("a label is served on for a stranger that is bob's now, or ann's claim ended")
+			t.Error("a stranger still has a label that is bob's now, or ann's claim ended")
 		}
 		accountsOf(t, path, `{"accounts":[{"name":"bob","labels":["later"]}]}`)
 		w.gateway.LookAtAccounts()
 		if there("ann-1") {
-			t.Error("an account that is gone serves on")
+			t.Error("a claim of a removed account still serves")
 		}
 		if got := w.claims(key, `{}`); got.code() != schema.CodeKeyWrong {
 			t.Errorf("its key = %d %s, want key_wrong", got.Status, got.Content)
@@ -195,7 +195,7 @@ func TestAccountsThatChangeEndWhatMayNotGoOn(t *testing.T) {
 	})
 }
 
-func TestClaimsThatWereKeptAreLookedAtAtTheStart(t *testing.T) {
+func TestStoredClaimsThatAreNoLongerAllowedAreNotRestored(t *testing.T) {
 	_, accounts := ann(t, "")
 	record := claim.Record{Label: "ann-1", Token: claim.HashToken("t0"), Terms: claim.Terms{Lease: time.Minute, Timeout: time.Minute, Redeliver: claim.RedeliverIdempotent}}
 	records := claim.NewMemoryRecords()
@@ -229,7 +229,7 @@ func TestNobodySetsTheAccountOfAClaim(t *testing.T) {
 	})
 }
 
-func TestATokenOfAnIssuerIsAnAccountWhileItIsValid(t *testing.T) {
+func TestATokenOfAnIssuerActsAsAnAccountWhileItIsValid(t *testing.T) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -270,7 +270,7 @@ func TestATokenOfAnIssuerIsAnAccountWhileItIsValid(t *testing.T) {
 			return w.claims(key, `{"label":"`+label+`","token":"`+longToken+`","lease":86400}`)
 		}
 		if got := ask(token(time.Hour, "ci"), "other"); got.code() != schema.CodeLabelReserved {
-			t.Errorf("a label that the token has not = %d %s, want label_reserved", got.Status, got.Content)
+			t.Errorf("a label outside of the token = %d %s, want label_reserved", got.Status, got.Content)
 		}
 		if got := ask(token(time.Hour, "ci"), "ann-1"); got.code() != schema.CodeLabelReserved {
 			t.Errorf("a label of an account = %d %s, want label_reserved", got.Status, got.Content)
@@ -336,7 +336,7 @@ func TestClaimsOfAnAccountBeginWithItsPolicy(t *testing.T) {
 	for _, bad := range []string{`{"method":["GET"]}`, `{"methods":"GET"}`, `{}`, `[]`, `7`} {
 		file(bad)
 		if _, err := account.Open(path, terms.ReadPolicy, slog.New(slog.DiscardHandler)); err == nil {
-			t.Errorf("the policy %s is taken", bad)
+			t.Errorf("the policy %s is accepted", bad)
 		}
 	}
 	file(`{"methods":["GET"],"bearer":[{"name":"ci","token":"sesame-of-the-operator"}]}`)
@@ -371,7 +371,7 @@ func TestClaimsOfAnAccountBeginWithItsPolicy(t *testing.T) {
 		})
 	}
 
-	// A policy that does not fit where claims share an origin prevents the claim.
+	// A policy that cannot be enforced in the path shape prevents the claim.
 	file(`{"basic":[{"user":"ann","password":"sesame-of-the-operator"}]}`)
 	d.Look()
 	inWorld(t, Options{Accounts: d, PublicURL: "http://localhost:8080/at/{label}/"}, func(w *world) {

@@ -44,7 +44,7 @@ func audited(t *testing.T, o Options, test func(w *world)) (all []audit.Entry, c
 	return all, string(text)
 }
 
-func TestWhatBecomesOfClaimsIsWrittenDown(t *testing.T) {
+func TestTheAuditLogHasTheEventsOfClaims(t *testing.T) {
 	const secret, other, key = "s3cret-of-the-owner", "an0ther-s3cret-token", "k3y-of-the-gateway"
 	all, text := audited(t, Options{Keys: []string{key}}, func(w *world) {
 		claim := func(label string, lease int) schema.ClaimAnswer {
@@ -85,8 +85,8 @@ func TestWhatBecomesOfClaimsIsWrittenDown(t *testing.T) {
 	}
 }
 
-// The audit log does not contain all of a policy that owners may see: only its kinds, and their names.
-func TestOnlyKindsAndNamesOfPoliciesAreWrittenDown(t *testing.T) {
+// The audit log has less of a policy than its owner may see: only the kinds, and their names.
+func TestTheAuditLogHasOnlyKindsAndNamesOfPolicies(t *testing.T) {
 	got := kindsOf(map[string]any{
 		"basic": []map[string]string{{"user": "ann", "hash": "s3cret"}}, "bearer": []map[string]string{{"name": "ci"}, {"token": "s3cret"}}, "ip": map[string]any{"allow": []string{"203.0.113.0/24"}},
 		"webhook": map[string]string{"preset": "github", "secret": "s3cret"}, "share": true, "methods": []string{"GET"}, "rate": map[string]int{"perMinute": 60},
@@ -100,7 +100,7 @@ func TestOnlyKindsAndNamesOfPoliciesAreWrittenDown(t *testing.T) {
 	}
 }
 
-func TestFiguresTellWhatTheAuditLogLost(t *testing.T) {
+func TestMetricsCountTheLostEntriesOfTheAuditLog(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		want := []string{"reversehttp_audit_lost_total 0", "reversehttp_audit_written_total 0"}
 		if got := w.counted("reversehttp_audit"); !slices.Equal(got, want) {
@@ -109,7 +109,7 @@ func TestFiguresTellWhatTheAuditLogLost(t *testing.T) {
 	})
 }
 
-func TestAccountsAreWrittenDownByTheirNames(t *testing.T) {
+func TestTheAuditLogHasAccountsByTheirNames(t *testing.T) {
 	path, key, other := filepath.Join(t.TempDir(), "accounts.json"), account.NewKey(), account.NewKey()
 	accountsOf(t, path, `{"accounts":[{"name":"ann","keys":["`+account.Hash(key)+`"]}]}`)
 	d, err := account.Open(path, terms.ReadPolicy, slog.New(slog.DiscardHandler))
@@ -133,11 +133,11 @@ func TestAccountsAreWrittenDownByTheirNames(t *testing.T) {
 	}
 }
 
-func TestPoliciesAreWrittenDown(t *testing.T) {
+func TestTheAuditLogHasChangesOfPolicies(t *testing.T) {
 	all, text := audited(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		policy := `{"policy":{"basic":[{"user":"ann","password":"s3cret-word"}],"bearer":[{"name":"ci","token":"s3cret-token-of-ci"}],"methods":["GET"]}}`
-		for range 2 { // the second time nothing changes but hashes
+		for range 2 { // the second time only hashes change
 			if got := w.send("PATCH", p.Claim, "t0", json.RawMessage(policy)); got.Status != 200 {
 				t.Fatalf("PATCH = %d %s", got.Status, got.Content)
 			}

@@ -28,7 +28,7 @@ func TestAVisitorWhoReadsNothingHoldsABoundedAnswerForAWhile(t *testing.T) {
 		p.respond(schema.Response{ID: p.next().ID, Status: 200, Body: &body})
 		synctest.Wait()
 		if held := w.held() - before; held < len(body) || held > len(body)+20_000 {
-			t.Errorf("held = %d bytes, want %d and what a request weighs", held, len(body))
+			t.Errorf("held = %d bytes, want %d and the weight of a request", held, len(body))
 		}
 
 		v := w.visit(get(host, "/"))
@@ -113,7 +113,7 @@ func TestSlowVisitorsMakeRoomForOthers(t *testing.T) {
 	}
 }
 
-func TestTooManyMessagesAreCountedBeforeTheyAreKept(t *testing.T) {
+func TestMessagesAreCountedBeforeTheyAreAllocated(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		for _, one := range []string{"0,", "{},"} {
@@ -183,7 +183,7 @@ func TestInterimResponsesAreHeldUntilTheyAreRelayed(t *testing.T) {
 		}
 		synctest.Wait()
 		if held := w.held() - before; held < 4*len(link) {
-			t.Errorf("four that nobody reads hold %d bytes, want their %d", held, 4*len(link))
+			t.Errorf("four unread ones hold %d bytes, want their %d", held, 4*len(link))
 		}
 		answer := make(chan *reply, 1)
 		go func() { answer <- v.read("GET") }()

@@ -46,7 +46,7 @@ var odd = []string{
 	"/\xc3\xa9", "/\xff", "/a?", "/a??b", "/a%00", "/#", "*",
 }
 
-func TestTargetsAreRelayedAsTheyAre(t *testing.T) {
+func TestTargetsAreRelayedByteForByte(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		send func(v *visitor, raw []string)
@@ -133,7 +133,7 @@ func TestALongMalformedTargetIsRelayed(t *testing.T) {
 	})
 }
 
-func TestContentIsNeverTakenForARequestLine(t *testing.T) {
+func TestContentThatLooksLikeARequestLineIsUnchanged(t *testing.T) {
 	inBothWorlds(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.dial(visitorAddr)
@@ -195,7 +195,7 @@ func TestPipelinedPiecesAreRelayedUnchanged(t *testing.T) {
 	})
 }
 
-func TestTheEndOfAPipelinedHeadIsNotTakenForABeginning(t *testing.T) {
+func TestThePieceThatEndsAPipelinedHeadIsUnchanged(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.dial(visitorAddr)
@@ -210,7 +210,7 @@ func TestTheEndOfAPipelinedHeadIsNotTakenForABeginning(t *testing.T) {
 	})
 }
 
-func TestWhatNetHTTPRefusesIsAProblem(t *testing.T) {
+func TestARefusalByNetHTTPIsAProblem(t *testing.T) {
 	for name, c := range map[string]struct {
 		raw  string
 		code schema.Code
@@ -242,7 +242,7 @@ func TestWhatNetHTTPRefusesIsAProblem(t *testing.T) {
 					t.Errorf("answer = %d %s %v, want %d %s ?0", got.Status, got.Content, got.Header, status, c.code)
 				}
 				if !strings.Contains(into[schema.Problem](t, got).Detail, c.says) {
-					t.Errorf("detail = %s, want it to say %q", got.Content, c.says)
+					t.Errorf("detail = %s, want it to contain %q", got.Content, c.says)
 				}
 				if rest := v.rest(); len(rest) > 0 {
 					t.Errorf("after the answer came %q", rest)
@@ -252,13 +252,13 @@ func TestWhatNetHTTPRefusesIsAProblem(t *testing.T) {
 	}
 }
 
-func TestARefusalComesAlsoAfterALongSilence(t *testing.T) {
+func TestAVisitorGetsARefusalEvenAfterALongSilence(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		w.claim("demo").echo()
 		v := w.dial(visitorAddr)
 		v.write([]byte("GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n"))
 		v.next()
-		time.Sleep(time.Minute) // the time to write the first answer is over
+		time.Sleep(time.Minute) // the write deadline of the first answer has passed
 		v.write([]byte("GET / HTTP/1.1\r\n\r\n"))
 		v.next()
 		if got := v.all[1]; got.Err != nil || got.code() != schema.CodeBadRequest {
@@ -274,7 +274,7 @@ func TestAnAnswerThatLooksLikeARefusalIsRelayed(t *testing.T) {
 		for fill := range 8 { // wherever net/http cuts its writes
 			body := strings.Repeat("x", 3900+fill*32) + strings.Repeat(refusal, 200)
 			if _, got := p.served(get(host, "/"), schema.Response{Status: 400, Body: &body}); string(got.Content) != body {
-				t.Errorf("content of %d bytes came as %d others", len(body), len(got.Content))
+				t.Errorf("content of %d bytes arrived as %d other bytes", len(body), len(got.Content))
 			}
 		}
 	})
@@ -296,7 +296,7 @@ func TestASlowHeadGetsAnError(t *testing.T) {
 	}
 }
 
-func TestASilentConnectionEndsInSilence(t *testing.T) {
+func TestASilentConnectionEndsWithoutAnAnswer(t *testing.T) {
 	inBothWorlds(t, Options{FieldTime: 3 * time.Second, Idle: 5 * time.Second}, func(w *world) {
 		v := w.dial(visitorAddr)
 		if rest := v.rest(); len(rest) > 0 {

@@ -89,7 +89,7 @@ func (v *visitor) upload(head string, size int) *reply {
 	return got
 }
 
-func TestAVisitorWhoStillSendsSeesTheRefusal(t *testing.T) {
+func TestAVisitorWhoIsStillSendingGetsTheRefusal(t *testing.T) {
 	const size = 5 << 20
 	for name, c := range map[string]struct {
 		host, target string
@@ -118,7 +118,7 @@ func TestAVisitorWhoStillSendsSeesTheRefusal(t *testing.T) {
 	}
 }
 
-func TestARefusedVisitorIsListenedToForAWhileOnly(t *testing.T) {
+func TestTheGatewayReadsOnAfterARefusalForALimitedTime(t *testing.T) {
 	inWorld(t, Options{ContentBytes: 65_536}, func(w *world) {
 		w.claim("demo")
 		v := w.dial(visitorAddr)
@@ -148,7 +148,7 @@ func TestSlowContentIsRefused(t *testing.T) {
 	})
 }
 
-func TestContentThatKeepsItsRateIsTaken(t *testing.T) {
+func TestContentThatKeepsTheRateIsAccepted(t *testing.T) {
 	inWorld(t, Options{Times: claim.Times{Answer: 3 * time.Second}, ContentRate: 100}, func(w *world) {
 		p := w.claim("demo")
 		v := w.dial(visitorAddr)
@@ -196,7 +196,7 @@ func (w *world) trickle(fields, framed string, pieces int, pause time.Duration) 
 	return got, time.Since(start)
 }
 
-func TestSlowContentIsTheSameInEveryFraming(t *testing.T) {
+func TestTheRateOfContentDoesNotDependOnItsFraming(t *testing.T) {
 	for name, c := range map[string]struct {
 		fields, piece string
 		pieces        int
@@ -234,7 +234,7 @@ func TestSlowContentIsTheSameInEveryFraming(t *testing.T) {
 					t.Errorf("answer = %d %s %v after %s, want %d", got.Status, got.Content, got.Err, took, c.status)
 				}
 				if strings.HasPrefix(name, "slow") && (took < 60*time.Second || took > 62*time.Second) {
-					t.Errorf("the refusal came after %s, want 60s and what came", took)
+					t.Errorf("the refusal came after %s, want 60s and a second for each 1,024 bytes received", took)
 				}
 			})
 		})
@@ -292,7 +292,7 @@ func TestContentThatEndsEarlyIsRefused(t *testing.T) {
 	}
 }
 
-func TestAVisitorWhoLeavesInTheMidstOfContentIsForgotten(t *testing.T) {
+func TestAVisitorWhoLeavesMidwayThroughContentLeavesNoExchange(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.dial(visitorAddr)
@@ -333,7 +333,7 @@ func TestExpectedContentIsAskedFor(t *testing.T) {
 	})
 }
 
-func TestContentThatIsNotWantedIsNotAskedFor(t *testing.T) {
+func TestRefusedContentIsNotAskedFor(t *testing.T) {
 	inWorld(t, Options{Limits: claim.Limits{Queue: 1}, ContentBytes: 65_536}, func(w *world) {
 		p := w.claim("demo")
 		for name, raw := range map[string]string{

@@ -101,7 +101,7 @@ func TestKeysLetOnlyTheirHoldersClaim(t *testing.T) {
 			}
 		}
 		if d := into[schema.Discovery](t, w.send("GET", "/.well-known/reversehttp", "", nil)); !d.KeyNeeded {
-			t.Error("discovery does not tell that a key is needed")
+			t.Error("discovery does not say that a key is needed")
 		}
 	})
 }
@@ -233,7 +233,7 @@ func TestJSONNeedsItsMediaType(t *testing.T) {
 	})
 }
 
-func TestARefusedLabelIsRepeated(t *testing.T) {
+func TestTheErrorRepeatsARefusedLabel(t *testing.T) {
 	rule := problem.Detail(schema.CodeBadLabel)
 	inWorld(t, Options{}, func(w *world) {
 		for label, told := range map[string]string{
@@ -248,7 +248,7 @@ func TestARefusedLabelIsRepeated(t *testing.T) {
 	})
 }
 
-func TestAMemberThatIsThereTwiceIsNamed(t *testing.T) {
+func TestTheErrorNamesADuplicateMember(t *testing.T) {
 	long := strings.Repeat("x", 900)
 	inWorld(t, Options{}, func(w *world) {
 		for content, c := range map[string]struct{ pointer, says string }{

@@ -11,7 +11,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-// TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset needs a real connection, since only that can be reset.
+// This test needs a real connection, because only that can be reset.
 func TestAnAnswerInHTTP10ThatIsCutShortEndsWithAReset(t *testing.T) {
 	onBothPorts(t, Options{}, func(t *testing.T, g *Gateway, dial func() net.Conn) {
 		o, err := g.registry.Open(netip.Addr{}, "demo", "t0", claim.Settings{})

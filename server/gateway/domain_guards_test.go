@@ -31,13 +31,13 @@ func atOwnHost(t *testing.T, o Options, test func(p *program)) {
 	}
 }
 
-func TestAWarningAtADomainIsOfThatDomain(t *testing.T) {
+func TestAWarningAtADomainIsForThatDomain(t *testing.T) {
 	atOwnHost(t, Options{Public: true}, func(p *program) {
 		w := p.world
 		got := w.ask(get(ownHost, "/a?b", navigation...))
 		page := string(got.Content)
 		if got.Status != 403 || !strings.Contains(page, "<strong>"+ownHost+"</strong>") || !strings.Contains(page, url.QueryEscape("http://"+ownHost+"/")) {
-			t.Fatalf("the first page = %d %s, want a warning of the domain", got.Status, page)
+			t.Fatalf("the first page = %d %s, want a warning for the domain", got.Status, page)
 		}
 		action, fields := form(t, page)
 		done := w.pressed(ownHost, action, fields)
@@ -68,7 +68,7 @@ func TestAbuseAtADomainIsReported(t *testing.T) {
 	})
 }
 
-func TestADomainIsNotClearedOfAnOwnerOfTheLabel(t *testing.T) {
+func TestDataOfADomainIsNotClearedForANewOwnerOfTheLabel(t *testing.T) {
 	atOwnHost(t, Options{}, func(p *program) {
 		w := p.world
 		w.send("DELETE", p.Claim, p.Token, nil)

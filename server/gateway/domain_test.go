@@ -73,14 +73,14 @@ func TestADomainLeadsToItsClaim(t *testing.T) {
 			t.Errorf("the program gets %q, base %q, target %q", asked.URL, asked.Base, asked.Target)
 		}
 		if !slices.Contains(asked.Headers, schema.Field{"Cookie", "a=b"}) {
-			t.Error("its own cookies do not reach it")
+			t.Error("cookies of the domain do not reach the program")
 		}
 		h := got.Header
 		if cookies := strings.Join(h["Set-Cookie"], "|"); !strings.Contains(cookies, "own=1") || !strings.Contains(cookies, "named=1") || strings.Contains(cookies, "above=1") {
 			t.Errorf("cookies %q", cookies)
 		}
 		if h.Get("Content-Security-Policy") != "" || h.Get("Service-Worker-Allowed") != "/" {
-			t.Errorf("it has no origin of its own: %v", h)
+			t.Errorf("the domain is not treated as an origin of its own: %v", h)
 		}
 		v := p.visit(get("hooks.example.org:8080", "/"))
 		if got := p.send("POST", p.Responses, p.Token, schema.Response{Type: schema.TypeResponse, ID: p.next().ID, Status: 200, Headers: []schema.Field{{"Set-Cookie", "named=1; Domain=hooks.example.org"}}}); strings.Contains(string(got.Content), "detail") {
@@ -117,7 +117,7 @@ func TestADomainEndsWithItsClaim(t *testing.T) {
 		if got := w.send("DELETE", p.Claim, p.Token, nil); got.Status != 204 {
 			t.Fatalf("DELETE = %d", got.Status)
 		}
-		next := w.claimWith("demo", "token-of-somebody-else") // somebody else's
+		next := w.claimWith("demo", "token-of-somebody-else") // another owner
 		if got := w.ask(get("hooks.example.org:8080", "/")); got.Status != http.StatusMisdirectedRequest {
 			t.Errorf("the domain leads to the next owner of the label: %d", got.Status)
 		}
@@ -125,12 +125,12 @@ func TestADomainEndsWithItsClaim(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if got := w.ask(get("hooks.example.org:8080", "/")); got.Status != http.StatusMisdirectedRequest {
-			t.Errorf("the record of the owner before leads to the next one: %d", got.Status)
+			t.Errorf("the record of the previous owner leads to the next one: %d", got.Status)
 		}
 	})
 }
 
-func TestALoopByADomainIsSeen(t *testing.T) {
+func TestALoopThroughADomainIsDetected(t *testing.T) {
 	withDomain(t, func(_ *records, p *program) {
 		asked, _ := p.served(get("hooks.example.org:8080", "/"), schema.Response{Status: 200})
 		via := ""

@@ -45,7 +45,7 @@ func TestAGatewayStopsGently(t *testing.T) {
 			t.Errorf("health = %d, want 204: the process runs", got.Status)
 		}
 		if got := w.send("POST", "/claims", "", nil); got.Status != 201 {
-			t.Errorf("claim = %d %s, want that it is taken: visitors are", got.Status, got.Content)
+			t.Errorf("claim = %d %s, want 201 as long as visitors are accepted", got.Status, got.Content)
 		}
 		fresh := w.visit(get(host, "/new"))
 		for _, v := range []*visitor{waiting, fresh} {
@@ -62,11 +62,11 @@ func TestAGatewayStopsGently(t *testing.T) {
 		}
 		time.Sleep(20 * time.Second)
 		if !running.pending() || len(closed) > 0 {
-			t.Fatal("what runs is ended early, or the port")
+			t.Fatal("running exchanges, or the port, ended early")
 		}
 		one.respond(schema.Response{ID: r.ID, Status: 200})
 		if got := running.await(); got.Status != 200 {
-			t.Errorf("what ran got %d, want 200", got.Status)
+			t.Errorf("a running exchange got %d, want 200", got.Status)
 		}
 		for _, c := range polls {
 			<-c.done
@@ -79,7 +79,7 @@ func TestAGatewayStopsGently(t *testing.T) {
 			t.Errorf("the gateway stopped after %s, and closed its port %d times, want both once nothing runs", took, len(closed))
 		}
 		if got := w.ask(get(host, "/late")); got.Status != 503 || got.code() != schema.CodeDraining || got.handed() != "?0" || got.Header.Get("Retry-After") == "" {
-			t.Errorf("who came after got %d %s %v, want 503 draining ?0", got.Status, got.Content, got.Header)
+			t.Errorf("a later visitor got %d %s %v, want 503 draining ?0", got.Status, got.Content, got.Header)
 		}
 		if got := w.send("POST", "/claims", "", nil); got.Status != 503 || got.code() != schema.CodeDraining {
 			t.Errorf("claim = %d %s, want 503 draining", got.Status, got.code())

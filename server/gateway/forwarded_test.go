@@ -139,7 +139,7 @@ func TestOneFieldOfATrustedProxyCounts(t *testing.T) {
 
 // CGI and its successors name the variable of X-Forwarded-For like that of X_Forwarded_For, so the visitor's
 // field might win.
-func TestAFieldThatIsAnotherAsAVariableIsDropped(t *testing.T) {
+func TestAFieldWithTheCGIVariableOfAnotherIsDropped(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		r := w.claim("demo").from("203.0.113.9:1", get(host, "/", "X_Forwarded_For: 1.1.1.1", "X-Forwarded_For: 1.1.1.1", "X.Forwarded.Host: evil", "FORWARDED_: x", "x_real_ip: 1.1.1.1",
 			"X_Forwarded.Prefix: /evil", "Cdn_Loop: x", "Proxy: http://evil", "X-Scheme: https", "X_Mine: 1", "Sec.Mine: 2"))
@@ -215,7 +215,7 @@ func TestFieldsOfOneConnectionEndAtTheGateway(t *testing.T) {
 			}
 		}
 		if v := values(r, "Te"); !slices.Equal(v, []string{"trailers"}) {
-			t.Errorf("the handler got Te: %q, want that trailers are taken", v)
+			t.Errorf("the handler got Te: %q, want that trailers are accepted", v)
 		}
 		for _, name := range []string{"X-Mine", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info", "TE", "Trailer", "Upgrade"} {
 			if v := answer.Header.Get(name); v != "" {

@@ -98,7 +98,7 @@ func TestLongContentIsRelayedAsItComes(t *testing.T) {
 					}
 					again, send := p.frames()
 					send(long("part", r.ID, fmt.Sprintf(`"seq":%d`, seq+1), len(part)) + part + "\n")
-					if len(part) <= 8 { // otherwise nobody reads on
+					if len(part) <= 8 { // otherwise the content has to be read
 						send("")
 					}
 					if got := again.results(); got[0] != schema.ResultDuplicate {
@@ -200,9 +200,9 @@ func TestFramedAnswersHaveBounds(t *testing.T) {
 	})
 }
 
-// TestContentIsInlineWhereAProgramTakesIt has content between both bounds come beside its message, and by a bodyUrl to a
-// session that polls in another form.
-func TestContentIsInlineWhereAProgramTakesIt(t *testing.T) {
+// Content between both bounds is beside its message in the framed form, and has a bodyUrl for a session that polls in
+// another form.
+func TestContentIsInlineIfTheFormOfThePollAllowsIt(t *testing.T) {
 	inWorld(t, Options{InlineBytes: 4, FramedInlineBytes: 8}, func(w *world) {
 		p := w.claim("demo")
 		ask := func(content string) *visitor {
@@ -250,7 +250,7 @@ func TestContentIsInlineWhereAProgramTakesIt(t *testing.T) {
 	})
 }
 
-// TestAFramedStreamCarriesMore has several times the content of a batch be on a stream in the framed form, unacknowledged.
+// A stream in the framed form may have several times as much unacknowledged content as a batch.
 func TestAFramedStreamCarriesMore(t *testing.T) {
 	for form, most := range map[string]int{envelope.MediaFramed: 4 << 20, "application/x-ndjson": 1 << 20} {
 		inWorld(t, Options{Times: claim.Times{Answer: 10 * time.Minute}}, func(w *world) {

@@ -29,7 +29,7 @@ var misframedHeads = map[string]struct {
 	"malformed target":        {"POST /%zz HTTP/1.1", []string{"Content-Length: 5", "Transfer-Encoding: chunked"}},
 }
 
-func TestARequestThatEndsInTwoPlacesIsRefused(t *testing.T) {
+func TestARequestWithTwoPossibleEndsIsRefused(t *testing.T) {
 	for name, c := range misframedHeads {
 		for _, newline := range []string{"\r\n", "\n"} {
 			head := strings.ReplaceAll(strings.Join(append([]string{c.line, "Host: " + host}, c.fields...), "\r\n")+"\r\n\r\n", "\r\n", newline)
@@ -130,7 +130,7 @@ func TestARequestThatEndsInOnePlaceKeepsTheConnection(t *testing.T) {
 			method, _, _ := strings.Cut(raw, " ")
 			want := fmt.Sprintf("%s /%%%d", method, i+1)
 			if got := v.all[i]; got.Err != nil || got.Status != 200 || string(got.Content) != want {
-				t.Fatalf("answer %d = %d %q %v, want 200 %q on a connection that goes on", i, got.Status, got.Content, got.Err, want)
+				t.Fatalf("answer %d = %d %q %v, want 200 %q on a connection that stays open", i, got.Status, got.Content, got.Err, want)
 			}
 		}
 	})

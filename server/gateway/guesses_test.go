@@ -24,7 +24,7 @@ func (w *world) claimWith(label, token string) *program {
 	return &program{world: w, ClaimAnswer: into[schema.ClaimAnswer](w.t, got)}
 }
 
-func TestGuessesThatComeAtOnceAreNoMore(t *testing.T) {
+func TestConcurrentGuessesCountLikeOthers(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claimWith("demo", longToken)
 		const most = 200
@@ -48,7 +48,7 @@ func TestGuessesThatComeAtOnceAreNoMore(t *testing.T) {
 
 // Visitors through a proxy that is not listed share one address, so one who guesses would lock out the
 // others.
-func TestNobodyIsLockedOutWhereVisitorsHaveOneAddress(t *testing.T) {
+func TestNobodyIsLockedOutIfAllVisitorsShareAnAddress(t *testing.T) {
 	for name, o := range map[string]Options{"local": {Loopback: true}, "behind a proxy": {Loopback: true, PublicURL: "http://{label}.gateway.example/"}} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, o, func(w *world) {
@@ -71,7 +71,7 @@ func TestNobodyIsLockedOutWhereVisitorsHaveOneAddress(t *testing.T) {
 }
 
 // A device's label that nobody serves also has a token, which can be guessed.
-func TestAnOwnedLabelIsGuessedNoFaster(t *testing.T) {
+func TestGuessesForAReservedLabelCountToo(t *testing.T) {
 	inWorld(t, Options{Owned: map[string]string{"lamp": "k-lamp"}}, func(w *world) {
 		ask := func(token string) *reply {
 			return w.send("POST", "/claims", "", schema.ClaimRequest{Label: new("lamp"), Token: &token})
@@ -109,7 +109,7 @@ func TestKeptClaimsKeepShortTokens(t *testing.T) {
 	})
 }
 
-func TestAMistypedTokenIsSaidToBeOne(t *testing.T) {
+func TestTheErrorForAMistypedTokenSaysSo(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		minted := into[schema.ClaimAnswer](t, w.send("POST", "/claims", "", nil))
 		for token, mistyped := range map[string]bool{minted.Token[:20]: true, claim.MintToken(claim.OwnerToken): false, longToken: false} {

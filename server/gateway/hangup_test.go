@@ -21,7 +21,7 @@ import (
 func TestOnlyTheEndOfTheConnectionIsAHangupInHTTP2(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func(poll *call, program net.Conn)
-		told time.Duration // when the visitor gets an answer, at the earliest
+		told time.Duration // the earliest time at which the visitor gets an answer
 	}{
 		"the stream is reset":   {func(poll *call, _ net.Conn) { poll.stop() }, 10 * time.Second},
 		"the connection closes": {func(_ *call, program net.Conn) { _ = program.Close() }, 2 * time.Second},

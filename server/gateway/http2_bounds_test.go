@@ -179,7 +179,7 @@ func TestAHostBesideAnotherAuthorityIsRefused(t *testing.T) {
 	}
 }
 
-func TestALengthThatIsNotThatOfTheContentIsRefused(t *testing.T) {
+func TestAContentLengthThatIsWrongIsRefused(t *testing.T) {
 	for want, all := range map[string][][]schema.Field{
 		"200": {nil, {{"content-length", "0"}}},
 		"400": {{{"content-length", "10"}}, {{"content-length", "abc"}}, {{"content-length", "0"}, {"content-length", "10"}}, {{"content-length", ""}}},
@@ -199,10 +199,10 @@ func TestALengthThatIsNotThatOfTheContentIsRefused(t *testing.T) {
 					status <- f.(*http2.MetaHeadersFrame).PseudoValue("status")
 					_, _ = io.Copy(io.Discard, v.conn)
 				}()
-				v.send(v.ask(1, host, fields...)) // it has no content
+				v.send(v.ask(1, host, fields...)) // without content
 				synctest.Wait()
 				if n := w.gateway.registry.Stats().Exchanges; (n == 1) != (want == "200") {
-					t.Errorf("%v: %d exchanges, want that the program has those only that are 200", fields, n)
+					t.Errorf("%v: %d exchanges, want one only if the request is a 200", fields, n)
 				}
 				if want == "200" {
 					p.respond(schema.Response{ID: p.next().ID, Status: 200})
@@ -215,7 +215,7 @@ func TestALengthThatIsNotThatOfTheContentIsRefused(t *testing.T) {
 	}
 }
 
-func TestFramesAreNeverTakenForAHead(t *testing.T) {
+func TestFramesThatLookLikeAHeadAreUnchanged(t *testing.T) {
 	// As much as net/http reads at once of HTTP/1, in the form of a request line.
 	value := "a /%zz HTTP/1.1" + strings.Repeat("x", readBuffer)
 	value = value[:readBuffer]
@@ -260,7 +260,7 @@ func TestAnIdleConnectionOfHTTP2Ends(t *testing.T) {
 	})
 }
 
-func TestAPrefaceThatDoesNotComeEndsTheConnection(t *testing.T) {
+func TestAnIncompletePrefaceEndsTheConnection(t *testing.T) {
 	for said, problem := range map[string]bool{"": false, "PRI * HTTP": true, "PRI * HTTP/2.0\r\n\r\n": true} {
 		inBothWorlds(t, Options{FieldTime: 3 * time.Second}, func(w *world) {
 			begun := time.Now()
@@ -274,7 +274,7 @@ func TestAPrefaceThatDoesNotComeEndsTheConnection(t *testing.T) {
 	}
 }
 
-func TestWhatOnlyBeginsLikeAPrefaceIsRefused(t *testing.T) {
+func TestARequestThatBeginsLikeAPrefaceIsRefused(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		for _, raw := range []string{"PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n", "PRI * HTTP/2.0\r\nHost: " + host + "\r\n\r\nSM\r\n\r\n", "PRI /a HTTP/1.1\r\n\r\n"} {
 			if got := w.ask(raw); got.Status < 400 || got.code() == "" {
@@ -332,7 +332,7 @@ func TestAConnectionOfHTTP2EndsWithTheGateway(t *testing.T) {
 			return ctx.Err() == nil
 		}
 		if settled() {
-			t.Error("an exchange runs, and nobody is taken to wait for it")
+			t.Error("an exchange runs, and the gateway does not wait for it")
 		}
 		stopped := make(chan struct{})
 		go func() {
@@ -350,7 +350,7 @@ func TestAConnectionOfHTTP2EndsWithTheGateway(t *testing.T) {
 		<-stopped
 		synctest.Wait()
 		if !settled() {
-			t.Error("nobody waits, and it is not settled")
+			t.Error("no visitor waits, but the gateway has not settled")
 		}
 		w.client.CloseIdleConnections()
 		_ = w.network.Close()

@@ -141,7 +141,7 @@ func decodeFirst(t *testing.T, got *reply, r *schema.Request) {
 	*r = into[schema.Request](t, &reply{Content: messages[0]})
 }
 
-func TestWaitingIsNoSlownessInHTTP2(t *testing.T) {
+func TestAWaitDoesNotCountAsSlownessInHTTP2(t *testing.T) {
 	content := random(1 << 20)
 	inWorld(t, Options{ContentGrace: time.Second, ContentRate: 1 << 20}, func(w *world) {
 		p := w.claim("demo") // it speaks HTTP/1, which holds little on its way
@@ -182,7 +182,7 @@ func (p *program) respondMore(id string, seq int) {
 	p.respond(schema.Response{ID: id, Status: 200, More: true})
 }
 
-func TestContentGoesBothWaysAtOnceInHTTP2(t *testing.T) {
+func TestContentStreamsInBothDirectionsAtOnceInHTTP2(t *testing.T) {
 	inHTTP2(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		upward, up := io.Pipe()
@@ -241,7 +241,7 @@ func relayed(t *testing.T, to io.Writer, from io.Reader, piece string) {
 	}
 }
 
-func TestAStreamThatIsResetIsACancel(t *testing.T) {
+func TestTheResetOfAStreamCancelsTheExchange(t *testing.T) {
 	inHTTP2(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		endless, _ := io.Pipe()
@@ -278,7 +278,7 @@ func TestHeadAnd304HaveALengthInHTTP2(t *testing.T) {
 	})
 }
 
-func TestARefusalComesWhileTheVisitorStillSendsInHTTP2(t *testing.T) {
+func TestAVisitorWhoIsStillSendingGetsTheRefusalInHTTP2(t *testing.T) {
 	inHTTP2(t, Options{ContentBytes: 100_000}, func(w *world) {
 		w.claim("demo")
 		endless, _ := io.Pipe()
@@ -296,7 +296,7 @@ func TestARefusalComesWhileTheVisitorStillSendsInHTTP2(t *testing.T) {
 	})
 }
 
-func TestWhatIsRefusedInHTTP2IsAProblem(t *testing.T) {
+func TestARefusalInHTTP2IsAProblem(t *testing.T) {
 	inHTTP2(t, Options{}, func(w *world) {
 		w.claim("demo").echo()
 		for name, c := range map[string]struct {
@@ -325,7 +325,7 @@ func TestWhatIsRefusedInHTTP2IsAProblem(t *testing.T) {
 	})
 }
 
-func TestAnAnswerThatIsNotAsLongAsItSaidIsCutInHTTP2(t *testing.T) {
+func TestAnAnswerWithAWrongLengthIsCutInHTTP2(t *testing.T) {
 	for content, outcome := range map[string]string{
 		"1234":   `reversehttp_exchanges_total{code="",outcome="done"} 1`,
 		"123456": `reversehttp_exchanges_total{code="handler_failed",outcome="failed"} 1`,

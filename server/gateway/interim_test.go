@@ -89,7 +89,7 @@ func TestAnInterimResponseToAStreamThatIsReset(t *testing.T) {
 }
 
 // net/http sends 100 (Continue) on the goroutine that reads the content.
-func TestAnInterimResponseDoesNotMeetTheInvitation(t *testing.T) {
+func TestAnInterimResponseIsNotWrittenDuringA100(t *testing.T) {
 	p, at := serveReal(t)
 	for i := range 60 {
 		conn, err := net.Dial("tcp", at)
@@ -121,7 +121,7 @@ func TestAnInterimResponseDoesNotMeetTheInvitation(t *testing.T) {
 	}
 }
 
-func TestAnInterimResponseGoesAhead(t *testing.T) {
+func TestAnInterimResponsePrecedesTheAnswer(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		for _, version := range []string{"1.1", "1.0"} {

@@ -134,7 +134,7 @@ func TestARefusedUpgradeReplacesNoLink(t *testing.T) {
 
 // A stopping gateway waits for no program that neither reads nor closes its link, and notifies those whose
 // link is being opened.
-func TestALinkDoesNotHoldTheEndBack(t *testing.T) {
+func TestALinkDoesNotDelayTheEndOfTheGateway(t *testing.T) {
 	for name, open := range map[string]func(*world, *program){
 		"that reads nothing": func(_ *world, p *program) { p.link() },
 		"that is mute": func(_ *world, p *program) {
@@ -162,8 +162,8 @@ func TestALinkDoesNotHoldTheEndBack(t *testing.T) {
 	}
 }
 
-// When the gateway ends a link, that says nothing about its program.
-func TestALinkThatTheGatewayEndsDidNotHangUp(t *testing.T) {
+// When the gateway ends a link, its program may still be there.
+func TestTheEndOfALinkByTheGatewayIsNotAHangup(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		raw := w.claim("demo").opened("Authorization: Bearer t0")
 		go func() { _, _ = io.Copy(io.Discard, raw.in) }()
@@ -178,7 +178,7 @@ func TestALinkThatTheGatewayEndsDidNotHangUp(t *testing.T) {
 }
 
 // A hello is read like every message: its members must be named exactly, and once.
-func TestAHelloIsReadAsAnyMessage(t *testing.T) {
+func TestTheRulesOfMessagesHoldForAHello(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		for hello, code := range map[string]schema.Code{

@@ -21,7 +21,7 @@ type linked struct {
 	*program
 	conn *websocket.Conn
 	rest []byte          // the rest of a binary message
-	got  []schema.Result // results that no test has taken
+	got  []schema.Result // results that the test has not read
 }
 
 // linkMessage is a message of a gateway on a link.
@@ -247,7 +247,7 @@ func TestALinkHasWindows(t *testing.T) {
 				}
 				again := w.visit(get(host, "/again"))
 				r := l.read()
-				for r.Type != "request" { // or says that a visitor left
+				for r.Type != "request" { // another message may say that a visitor left
 					r = l.read()
 				}
 				l.sendFramed(begin(r), part(r, 1, "fits", false))
@@ -286,7 +286,7 @@ func TestALinkIsGivenWhatItAcknowledges(t *testing.T) {
 	})
 }
 
-// A silent link is lost, one with messages is not, and the exchanges of the lost one move on.
+// A silent link is lost, one with messages is not, and the exchanges of the lost one move to the next session.
 func TestALinkThatIsSilentIsLost(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
@@ -314,7 +314,7 @@ func TestALinkThatIsSilentIsLost(t *testing.T) {
 	})
 }
 
-// A link without a token is neither waited for nor read for long.
+// A link without a token in its upgrade ends unless its first message is a short and valid hello.
 func TestALinkWithoutAToken(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
@@ -403,7 +403,7 @@ func TestTheEndOfALinkHasItsReason(t *testing.T) {
 	}
 }
 
-// Requests that are no link, or have no valid token, are refused before the upgrade.
+// Requests that do not ask for a link, or have no valid token, are refused before the upgrade.
 func TestALinkIsRefused(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")

@@ -111,7 +111,7 @@ func (p *program) keep() {
 	}
 }
 
-func TestStrangersMakeNoLabels(t *testing.T) {
+func TestStrangersAddNothingToTheMetrics(t *testing.T) {
 	inWorld(t, Options{Limits: claim.Limits{AddressClaims: -1}}, func(w *world) {
 		p := w.claim("demo")
 		before := len(w.counted(""))
@@ -218,7 +218,7 @@ func TestMetricsDistinguishTheFailuresOfPromises(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.respond(schema.Response{ID: r.ID, Status: 204})
-		p.answer(schema.Response{Type: schema.TypeResponse, ID: r.ID, Status: 204}) // whose 202 was lost
+		p.answer(schema.Response{Type: schema.TypeResponse, ID: r.ID, Status: 204}) // its 202 was lost
 		p.answer(schema.Response{Type: schema.TypeResponse, ID: r.ID, Status: 200})
 		p.answer(schema.Response{Type: schema.TypeResponse, ID: "nobody", Status: 200})
 		v.await()

@@ -105,7 +105,7 @@ func TestAnswersAreTheSameOnceAPollIsParked(t *testing.T) {
 	}
 }
 
-func TestAParkedPollEndsAsOthersDo(t *testing.T) {
+func TestAParkedPollEndsLikeOthers(t *testing.T) {
 	inBothWorlds(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.dial(visitorAddr)
@@ -185,12 +185,12 @@ func TestAParkedStreamThatReadsNothingIsLost(t *testing.T) {
 		w.movesOn()
 		synctest.Wait()
 		if n := detached(w); n != 0 {
-			t.Errorf("%d connections are apart, want that of the lost session closed", n)
+			t.Errorf("%d connections are detached, want that of the lost session closed", n)
 		}
 	})
 }
 
-func TestANewerPollTakesThePlaceOfAParkedOne(t *testing.T) {
+func TestANewerPollReplacesAParkedOne(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		older := w.dial(visitorAddr)
@@ -251,13 +251,13 @@ func TestParkedPollsEndWhenTheGatewayStops(t *testing.T) {
 		_ = w.server.Shutdown(ctx)
 		for _, v := range idle[:2] {
 			if _, err := v.in.ReadByte(); err != io.EOF {
-				t.Errorf("the connection goes on with %v, want its end", err)
+				t.Errorf("the connection continues with %v, want its end", err)
 			}
 		}
 	})
 }
 
-func TestPollsOfHTTP10StayWithNetHTTP(t *testing.T) {
+func TestPollsOfHTTP10AreNotDetached(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.dial(visitorAddr)
@@ -265,7 +265,7 @@ func TestPollsOfHTTP10StayWithNetHTTP(t *testing.T) {
 		time.Sleep(later)
 		synctest.Wait()
 		if n := detached(w); n != 0 {
-			t.Errorf("%d are apart from net/http, want none", n)
+			t.Errorf("%d are detached from net/http, want none", n)
 		}
 		w.visit(get(host, "/"))
 		if got := v.await(); got.Status != 200 {

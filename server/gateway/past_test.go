@@ -135,7 +135,7 @@ func TestOnlyNavigationsClearTheDataOfAnEarlierOwner(t *testing.T) {
 		}
 		v := w.visit(get(host, "/", "Origin: https://a.example", "Cookie: old=1", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"))
 		if r := p.next(); slices.ContainsFunc(r.Headers, func(f schema.Field) bool { return f[0] == "Cookie" }) {
-			t.Errorf("a WebSocket has the cookies of the owner before: %v", r.Headers)
+			t.Errorf("a WebSocket has the cookies of the previous owner: %v", r.Headers)
 		} else {
 			p.respond(schema.Response{ID: r.ID, Status: 200})
 			v.await()
@@ -163,7 +163,7 @@ func TestInThePathShapeNothingIsCleared(t *testing.T) {
 	inWorld(t, Options{PublicURL: "http://localhost:8080/at/{label}/"}, func(w *world) {
 		p := w.ownedAnew()
 		if got, _ := w.visitOf(p, get("localhost:8080", "/at/demo/", navigationFields...)); got.Header.Get("Clear-Site-Data") != "" || got.Header.Get("Set-Cookie") != "" {
-			t.Errorf("fields = %v, want nothing cleared: the control API and other claims are at the same origin", got.Header)
+			t.Errorf("fields = %v, want nothing cleared, because the control API and other claims have the same origin", got.Header)
 		}
 	})
 }

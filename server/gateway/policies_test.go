@@ -87,7 +87,7 @@ func TestARefusalIsWholeForVisitorsAndIsRecorded(t *testing.T) {
 	}
 }
 
-func TestCredentialsThatWereCheckedReachNobody(t *testing.T) {
+func TestCheckedCredentialsReachNeitherProgramNorRecordings(t *testing.T) {
 	test := func(w *world) {
 		p := w.policed(`{"basic":[{"user":"ann","password":"secret-pw"}],"bearer":[{"name":"ci","token":"secret-token-of-ci"}]}`)
 		for _, shown := range []string{basicOf("ann", "secret-pw"), "Authorization: Bearer secret-token-of-ci"} {
@@ -133,7 +133,7 @@ func TestAWebSocketPassesTheGate(t *testing.T) {
 	})
 }
 
-func TestContentBeyondAPolicyIsCutWhereItsLengthIsUnknown(t *testing.T) {
+func TestContentOfUnknownLengthIsCutAtTheBoundOfAPolicy(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.policed(`{"content":{"maxBytes":3}}`)
 		v := w.dial(visitorAddr)
@@ -148,7 +148,7 @@ func TestContentBeyondAPolicyIsCutWhereItsLengthIsUnknown(t *testing.T) {
 	})
 }
 
-func TestAForeignFieldMakesNoAddress(t *testing.T) {
+func TestAFieldOfAStrangerDoesNotChangeTheirAddress(t *testing.T) {
 	const only = `{"ip":{"allow":["198.51.100.7"]}}`
 	forged := get(host, "/", "X-Forwarded-For: 198.51.100.7", "Forwarded: for=198.51.100.7", "X-Real-IP: 198.51.100.7")
 	inWorld(t, Options{}, func(w *world) {
@@ -235,7 +235,7 @@ func TestAClaimKeepsItsPolicyWhenItsProgramComesBack(t *testing.T) {
 	})
 }
 
-func TestAClaimThatWasNeverMadeLeavesNoGuard(t *testing.T) {
+func TestARefusedClaimLeavesNoPolicy(t *testing.T) {
 	inWorld(t, Options{Limits: claim.Limits{AddressClaims: 1}}, func(w *world) {
 		w.policed(annOnly)
 		synctest.Wait()
@@ -313,7 +313,7 @@ func TestARepeatedWebhookReachesNoProgramTwice(t *testing.T) {
 			c.ends(v, r)
 			synctest.Wait()
 			if !c.took {
-				continue // the next has to reach the program
+				continue // the next one must reach the program
 			}
 			if again := w.ask(github("1", "hello")); again.Status != 200 || len(again.Content) > 0 || again.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("after %s: the same = %d %v %s, want 200 without content", c.what, again.Status, again.Header, again.Content)
@@ -367,7 +367,7 @@ func TestVisitorsGetTheCannedAnswerWhileTheProgramIsAway(t *testing.T) {
 		if got := p.send("DELETE", p.Session, p.Token, nil); got.Status != 204 {
 			t.Fatalf("DELETE = %d %s", got.Status, got.Content)
 		}
-		time.Sleep(6 * time.Second) // until visitors no longer wait for a program
+		time.Sleep(6 * time.Second) // visitors no longer wait for a program after that
 		got := w.ask(get(host, "/"))
 		if got.Status != 503 || string(got.Content) != "back soon" || got.Header.Get("Retry-After") != "600" || got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Proxy-Status") != "" {
 			t.Errorf("%d %v %s", got.Status, got.Header, got.Content)
@@ -378,7 +378,7 @@ func TestVisitorsGetTheCannedAnswerWhileTheProgramIsAway(t *testing.T) {
 	})
 }
 
-func TestAShareLinkAdmitsAndItsCookieReachesNobody(t *testing.T) {
+func TestAShareLinkAdmitsAndItsCookieDoesNotReachTheProgram(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.policed(`{"share":true}`)
 		if got := w.ask(get(host, "/")); got.code() != schema.CodeShareNeeded || got.Header.Get("Www-Authenticate") != "" {
@@ -446,7 +446,7 @@ func viewerOf(p *program) string {
 	return state.ViewerToken
 }
 
-// TestThePageOfALinkHasItsFormAtAYoungClaim has a claim whose own pages must not have forms.
+// The pages of the claim itself may not have forms yet.
 func TestThePageOfALinkHasItsFormAtAYoungClaim(t *testing.T) {
 	inWorld(t, Options{Public: true}, func(w *world) {
 		p := w.policed(`{"share":true}`)
@@ -466,7 +466,7 @@ func TestThePageOfALinkHasItsFormAtAYoungClaim(t *testing.T) {
 	})
 }
 
-// TestAWebhookBeyondAQuotaMayBeSentAgain has a label whose quota allows no content after the first request.
+// The quota of the label allows no content after the first request.
 func TestAWebhookBeyondAQuotaMayBeSentAgain(t *testing.T) {
 	inWorld(t, Options{Times: claim.Times{Lease: 48 * time.Hour}, Quotas: Quotas{Label: limited(t, "requestBytesPerDay=1000")}}, func(w *world) {
 		p := w.policed(fromGithub)

@@ -20,7 +20,7 @@ import (
 // navigation are the fields of a browser that loads a page for a user.
 var navigation = []string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: none", "Sec-Fetch-User: ?1", "Accept: text/html"}
 
-// with returns fields with others.
+// with returns fields with further ones.
 func with(fields []string, more ...string) []string { return append(slices.Clone(fields), more...) }
 
 // stranger claims a label without a key.
@@ -127,7 +127,7 @@ func TestOnlyNavigationsOfPeopleAreWarned(t *testing.T) {
 	})
 }
 
-func TestNoPagePressesTheButtonOfAWarning(t *testing.T) {
+func TestAPageCannotSubmitTheFormOfAWarning(t *testing.T) {
 	inWorld(t, Options{Public: true}, func(w *world) {
 		w.stranger("demo")
 		w.stranger("evil")
@@ -164,7 +164,7 @@ func TestNoPagePressesTheButtonOfAWarning(t *testing.T) {
 	})
 }
 
-func TestHandlersSetNoCookieOfTheGateway(t *testing.T) {
+func TestHandlersCannotSetCookiesOfTheGateway(t *testing.T) {
 	inWorld(t, Options{Public: true}, func(w *world) {
 		p := w.stranger("demo")
 		cookies := []schema.Field{}
@@ -205,7 +205,7 @@ func TestPagesOfYoungClaimsHaveNoForms(t *testing.T) {
 	}
 }
 
-func TestHoldersOfKeysAreNoStrangers(t *testing.T) {
+func TestHoldersOfKeysDoNotCountAsStrangers(t *testing.T) {
 	inWorld(t, Options{Public: true, Keys: []string{"sesame"}}, func(w *world) {
 		got := w.send("POST", "/claims", "sesame", schema.ClaimRequest{Label: new("paypal"), Token: new("t0")})
 		if got.Status != 201 {

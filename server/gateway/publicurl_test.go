@@ -25,13 +25,13 @@ func TestTemplatesThatCannotWorkAreRefused(t *testing.T) {
 	} {
 		_, err := New(Options{PublicURL: c.template, Pages: map[string]http.Handler{"/": http.NotFoundHandler(), "/page": http.NotFoundHandler()}})
 		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "use a template such as") {
-			t.Errorf("%s: %v, want an error that says %q and what to do", c.template, err, c.says)
+			t.Errorf("%s: %v, want an error with %q and what to do", c.template, err, c.says)
 		}
 	}
 	for _, template := range []string{hostShape, pathShape, "https://example.org/claimsroom/{label}/", "https://example.org/at/claims/{label}/", "https://{label}.example.org.:65535/", "http://[::1]/a/b/{label}/"} {
 		g, err := New(Options{PublicURL: template, Pages: map[string]http.Handler{"/": http.NotFoundHandler(), "/page": http.NotFoundHandler()}})
 		if err != nil {
-			t.Errorf("%s: %v, want that it is taken", template, err)
+			t.Errorf("%s: %v, want no error", template, err)
 			continue
 		}
 		g.Close()

@@ -116,8 +116,8 @@ func TestRequestsForALabelAreBounded(t *testing.T) {
 	})
 }
 
-// Refused visitors use none of a quota, since they could otherwise lock out others.
-func TestWhatAGateRefusesUsesNoRequests(t *testing.T) {
+// Otherwise refused visitors could lock out others.
+func TestRefusedVisitorsDoNotUseAQuota(t *testing.T) {
 	inWorld(t, Options{Quotas: Quotas{Label: limited(t, "requestsPerMinute=2")}}, func(w *world) {
 		p := w.claim("demo")
 		w.gateway.visits.Gates.Judge = func(_ *claim.Claim, r *claim.Request, _ []string) (v visit.Verdict) {
@@ -135,14 +135,14 @@ func TestWhatAGateRefusesUsesNoRequests(t *testing.T) {
 			v := w.visit(get(host, "/in"))
 			p.respond(schema.Response{ID: p.next().ID, Status: 204})
 			if got := v.await(); got.Status != 204 {
-				t.Errorf("who may come in = %d %s, want 204", got.Status, got.Content)
+				t.Errorf("a permitted visitor = %d %s, want 204", got.Status, got.Content)
 			}
 		}
 		overdrawn(t, "a third", w.visit(get(host, "/in")).await(), "label", "requestsPerMinute")
 	})
 }
 
-func TestBytesThatGoOutStopAtTheQuota(t *testing.T) {
+func TestBytesToVisitorsStopAtTheQuota(t *testing.T) {
 	text := strings.Repeat("x", 40_000)
 	inBothWorlds(t, Options{Quotas: Quotas{Address: limited(t, "responseBytesPerDay=100000")}}, func(w *world) {
 		p := w.claim("demo")
@@ -179,7 +179,7 @@ func TestBytesThatGoOutStopAtTheQuota(t *testing.T) {
 	})
 }
 
-func TestBytesThatComeStopAtTheQuota(t *testing.T) {
+func TestBytesFromVisitorsStopAtTheQuota(t *testing.T) {
 	inWorld(t, Options{InlineBytes: 1000, Quotas: Quotas{Label: limited(t, "requestBytesPerDay=100000")}}, func(w *world) {
 		p := w.claim("demo")
 		v := p.dial(visitorAddr)
@@ -361,7 +361,7 @@ func TestChangedQuotasCountAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhatIsUsedSurvivesARestart(t *testing.T) {
+func TestUsageSurvivesARestart(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) { usedThrice(t, dir) }) // in fake time, so that no day ends meanwhile
 }
@@ -414,7 +414,7 @@ func usedThrice(t *testing.T, dir string) {
 		used, err := s.Usage()
 		text, _ := json.Marshal(used)
 		if err != nil || len(used) != 1 || used[0].Used["responseBytesPerDay"] != 80_000 {
-			t.Errorf("what is kept is %s, %v; want 80000 of demo", text, err)
+			t.Errorf("the stored usage is %s, %v; want 80000 of demo", text, err)
 		}
 	}
 }

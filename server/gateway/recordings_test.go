@@ -27,7 +27,7 @@ func (p *program) inspected() *program {
 // recording returns the recording of an exchange.
 func (p *program) recording(id string) (r schema.Recording) {
 	p.t.Helper()
-	synctest.Wait() // the goroutine that noted a change may have yet to show it
+	synctest.Wait() // a goroutine may still be writing the change
 	got := p.send("GET", p.Exchanges+"/"+id, p.Token, nil)
 	if got.Status != 200 || json.Unmarshal(got.Content, &r) != nil {
 		p.t.Fatalf("recording of %s: %d %s", id, got.Status, got.Content)
@@ -125,7 +125,7 @@ func TestARequestThatBrokeOffIsCut(t *testing.T) {
 
 // A program that does not poll does not delay the owner: the replay waits like a visitor, and its end is
 // recorded.
-func TestAReplayThatNobodyAnswersEnds(t *testing.T) {
+func TestAReplayWithoutAnAnswerEnds(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo").inspected()
 		w.visit(get(host, "/"))

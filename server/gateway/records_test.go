@@ -65,7 +65,7 @@ func TestAChangeThatCannotBeStoredIsUnavailable(t *testing.T) {
 			}
 		}
 		if got := w.send("GET", "/claims/demo", one.Token, nil); got.Status != 200 {
-			t.Errorf("the claim = %d %s, want that it is as it was", got.Status, got.Content)
+			t.Errorf("the claim = %d %s, want it unchanged", got.Status, got.Content)
 		}
 		if got := w.visit(get("new.localhost:8080", "/")).await(); got.code() != schema.CodeNoClaim {
 			t.Errorf("a visitor of the new claim got %d %s, want no_claim", got.Status, got.Content)

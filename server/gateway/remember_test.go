@@ -10,13 +10,13 @@ import (
 	"reversehttp/server/claim"
 )
 
-func TestAReleasedLabelStaysItsTokens(t *testing.T) {
+func TestAReleasedLabelIsReservedForItsTokenForAWhile(t *testing.T) {
 	const other = "another-token-of-9"
 	_, accounts := ann(t, "")
 	for name, c := range map[string]struct {
 		o       Options
 		keeps   bool
-		another time.Duration // after which others get it
+		another time.Duration // after which others can claim it
 	}{
 		"kept":             {Options{}, true, keptFor},
 		"for another time": {Options{Times: claim.Times{Released: time.Hour}}, true, time.Hour},
@@ -55,7 +55,7 @@ func TestAReleasedLabelStaysItsTokens(t *testing.T) {
 	}
 }
 
-func TestTheOperatorsOwnGetAReleasedLabel(t *testing.T) {
+func TestTheOperatorsOwnProgramsGetAReleasedLabel(t *testing.T) {
 	key, accounts := ann(t, "")
 	for name, c := range map[string]struct {
 		o   Options
@@ -81,7 +81,7 @@ func TestTheOperatorsOwnGetAReleasedLabel(t *testing.T) {
 	}
 }
 
-func TestWhatIsRememberedFitsTheMemory(t *testing.T) {
+func TestTheNumberOfRememberedLabelsFitsTheMemory(t *testing.T) {
 	for memory, want := range map[int64]int{0: mostReleased, 32 << 20: 2048, 1 << 40: mostReleased} {
 		if _, got := remembered(&Options{Limits: claim.Limits{Memory: memory}}, false); got != want {
 			t.Errorf("with %d bytes %d, want %d", memory, got, want)

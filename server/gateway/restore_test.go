@@ -19,7 +19,7 @@ func TestAVisitorWaitsWhileProgramsComeBackToARestartedGateway(t *testing.T) {
 		v := w.visit(get(host, "/"))
 		time.Sleep(4 * time.Second)
 		if !v.pending() {
-			t.Fatalf("the visitor got %d %s, want them to wait", v.await().Status, v.await().Content)
+			t.Fatalf("the visitor got %d %s, want that they wait", v.await().Status, v.await().Content)
 		}
 		one := w.claim("demo")
 		one.respond(schema.Response{ID: one.next().ID, Status: 200})

@@ -51,7 +51,7 @@ func TestAPageOfAPublicGatewayIsNotRedirected(t *testing.T) {
 	})
 }
 
-func TestMetricsAreForNoOtherOrigin(t *testing.T) {
+func TestPagesOfOtherOriginsCannotReadMetrics(t *testing.T) {
 	inWorld(t, Options{Loopback: true, AllowOrigins: []string{"http://evil.example", "null"}}, func(w *world) {
 		for _, raw := range []string{
 			get("localhost:8080", "/metrics", "Origin: http://evil.example"),

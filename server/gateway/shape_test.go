@@ -24,7 +24,7 @@ func members(n int) string {
 	return b.String() + "}"
 }
 
-func TestFieldsAreCountedBeforeTheyAreKept(t *testing.T) {
+func TestFieldsAreCountedBeforeTheyAreAllocated(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.visit(get(host, "/"))
@@ -46,7 +46,7 @@ func TestFieldsAreCountedBeforeTheyAreKept(t *testing.T) {
 	})
 }
 
-func TestWhatIsMisshapenIsRefusedAtEveryDoor(t *testing.T) {
+func TestTooComplexJSONIsRefusedAtEveryDoor(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		for _, raw := range []string{strings.Repeat(`{"x":`, 40) + `1` + strings.Repeat(`}`, 40), members(envelope.MostMembers + 1)} {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestSlowContentOfAProgramEndsToo(t *testing.T) {
+func TestSlowContentOfAProgramEndsItsConnection(t *testing.T) {
 	for name, head := range map[string]string{
 		"read by the gateway":     "POST /claims HTTP/1.1\r\nHost: localhost:8080\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
 		"not read by the gateway": "GET /healthz HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 100\r\n\r\n{",

@@ -221,7 +221,7 @@ func TestASlowVisitorHoldsTheSenderBack(t *testing.T) {
 		default:
 		}
 		got := 0
-		for buf := make([]byte, 1<<10); got < 3*len(big); { // slower than a session lives
+		for buf := make([]byte, 1<<10); got < 3*len(big); { // this takes longer than a session may be silent
 			n, err := resp.Body.Read(buf)
 			if err != nil {
 				t.Fatalf("after %d bytes: %v", got, err)
@@ -257,7 +257,7 @@ func TestAVisitorWhoLeavesFreesTheSender(t *testing.T) {
 	})
 }
 
-func TestURLsOfStreamsAreTheOwners(t *testing.T) {
+func TestURLsOfStreamsNeedTheTokenOfTheClaim(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p, other := w.claim("demo"), w.claim("other")
 		v, size := p.dial(visitorAddr), 100_000
@@ -287,7 +287,7 @@ func TestURLsOfStreamsAreTheOwners(t *testing.T) {
 	})
 }
 
-func TestAVisitorWhoLeavesAfterTheStatedLengthGotAll(t *testing.T) {
+func TestAVisitorWhoLeavesAfterTheStatedLengthCountsAsServed(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.visit(get(host, "/"))
@@ -300,7 +300,7 @@ func TestAVisitorWhoLeavesAfterTheStatedLengthGotAll(t *testing.T) {
 		_ = v.conn.Close()
 		synctest.Wait()
 		if got := p.answer(schema.Part{Type: schema.TypePart, ID: r.ID, Seq: 1}); got.Status != schema.ResultAccepted {
-			t.Errorf("last part = %s, want accepted: nobody was cut short", got.Status)
+			t.Errorf("last part = %s, want accepted, because the visitor had everything", got.Status)
 		}
 		synctest.Wait()
 		if got := w.counted(`reversehttp_exchanges_total{code="",outcome="done"}`); len(got) != 1 {

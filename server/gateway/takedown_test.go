@@ -152,7 +152,7 @@ func TestAnAddressIsTakenDownWithAllItsClaims(t *testing.T) {
 		claim("b", "2001:db8::2") // of the same subscriber
 		claim("c", "192.0.2.1")
 		claim("d", "192.0.2.2")
-		claim("d", "2001:db8::3") // is served from there too
+		claim("d", "2001:db8::3") // also served from there
 		got := w.takeDown("address", "2001:db8::ffff")
 		labels := ""
 		for _, one := range got.TakenDown {

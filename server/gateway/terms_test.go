@@ -29,7 +29,7 @@ func TestAMemberOfTheTermsIsReplacedWholeAndItsSecretsStayHidden(t *testing.T) {
 		return g, nil
 	}}))
 	var told []string
-	var log strings.Builder // nothing writes to it after the world ended
+	var log strings.Builder // read only after the world has ended
 	records := claim.NewMemoryRecords()
 	o := Options{Records: records, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	inWorld(t, o, func(w *world) {

@@ -37,7 +37,7 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 })
 
-func TestEveryVersionIsSpokenOverTLS(t *testing.T) {
+func TestBothVersionsOfHTTPWorkOverTLS(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{certificate()}}
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, want := range []string{"HTTP/1.1", "HTTP/2.0"} {
@@ -61,7 +61,7 @@ func TestEveryVersionIsSpokenOverTLS(t *testing.T) {
 }
 
 // RFC 9113, 9.2 requires more than the default; net/http does not check it.
-func TestTLSIsAsHTTP2DemandsIt(t *testing.T) {
+func TestTLSMeetsTheRequirementsOfHTTP2(t *testing.T) {
 	_, address := onTCP(t, Options{}, &tls.Config{Certificates: []tls.Certificate{certificate()}, MinVersion: tls.VersionTLS10})
 	for name, c := range map[string]*tls.Config{
 		"TLS 1.1":             {MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10},
@@ -70,7 +70,7 @@ func TestTLSIsAsHTTP2DemandsIt(t *testing.T) {
 		c.InsecureSkipVerify = true
 		if conn, err := tls.Dial("tcp", address, c); err == nil {
 			_ = conn.Close()
-			t.Errorf("%s: it was taken", name)
+			t.Errorf("%s: it was accepted", name)
 		}
 	}
 }
@@ -121,7 +121,7 @@ func TestAProtocolChosenByALPNHasItsConnection(t *testing.T) {
 				t.Errorf("offered %q: %q was chosen, want %q", offered, got, want)
 			}
 			if want == "h2" {
-				continue // it has a test of its own
+				continue // it has its own test
 			}
 			_, _ = io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost:8080\r\n\r\n")
 			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -157,7 +157,7 @@ func TestAPanicOfAProtocolEndsItsConnectionOnly(t *testing.T) {
 }
 
 // A slow handshake delays neither others nor the end of the listener.
-func TestSlowHandshakesHoldUpNobody(t *testing.T) {
+func TestSlowHandshakesDelayNothingElse(t *testing.T) {
 	inWorld(t, Options{FieldTime: 3 * time.Second}, func(w *world) {
 		network := newPipeListener()
 		l := w.gateway.ListenTLS(network, &tls.Config{Certificates: []tls.Certificate{certificate()}, SessionTicketsDisabled: true}, nil)
@@ -237,7 +237,7 @@ func TestErrorsOfAcceptPass(t *testing.T) {
 		l := w.gateway.ListenTLS(below, &tls.Config{}, nil)
 		for range 3 {
 			if _, err := l.Accept(); err != io.ErrNoProgress {
-				t.Errorf("accept: %v, want what was below", err)
+				t.Errorf("accept: %v, want the error of the listener below", err)
 			}
 		}
 		_ = l.Close()
@@ -257,7 +257,7 @@ func (l *failing) Accept() (net.Conn, error) {
 	return nil, io.ErrNoProgress
 }
 
-func TestAfterHTTP2WasChosenNothingElseIsSpoken(t *testing.T) {
+func TestAfterALPNChoseHTTP2HTTP1IsRefused(t *testing.T) {
 	_, address := onTCP(t, Options{}, &tls.Config{Certificates: []tls.Certificate{certificate()}})
 	for _, raw := range []string{get(host, "/"), strings.Replace(http2.ClientPreface, "SM", "XX", 1)} {
 		c := tls.Client(dialTCP(t, address), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})

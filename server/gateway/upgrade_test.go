@@ -59,7 +59,7 @@ func TestAnUpgradedConnectionCarriesBytesBothWays(t *testing.T) {
 			v.take(v.in, text)
 			v.write([]byte(text + "!"))
 			v.take(in.Body, text+"!")
-			time.Sleep(5 * time.Minute) // silence is no fault
+			time.Sleep(5 * time.Minute) // silence does not end it
 		}
 		p.part(schema.Part{ID: r.ID, Seq: 4, BodyBase64: new("/w==")}, schema.ResultAccepted)
 		v.take(v.in, "\xff")
@@ -117,7 +117,7 @@ func TestWhatEndsAnUpgradedConnection(t *testing.T) {
 				v, r, _, in := p.upgraded(schema.Response{Body: new("x")})
 				v.take(v.in, "x")
 				if name == "a session that is gone" {
-					_ = in.Body.Close() // nothing of the program is left
+					_ = in.Body.Close() // so that the program has no connection left
 				}
 				start := time.Now()
 				end(p, r)
@@ -139,7 +139,7 @@ func TestWhatEndsAnUpgradedConnection(t *testing.T) {
 func TestAProgramThatIsGoneLosesItsUpgradedConnections(t *testing.T) {
 	inBothWorlds(t, Options{}, func(w *world) {
 		p := w.claim("demo")
-		p.send("GET", p.Requests, p.Token, nil, schema.Field{"Last-Event-ID", p.Cursor}, schema.Field{"Prefer", "wait=0"}) // it uses cursors
+		p.send("GET", p.Requests, p.Token, nil, schema.Field{"Last-Event-ID", p.Cursor}, schema.Field{"Prefer", "wait=0"}) // so that it uses cursors
 		v, _, _, in := p.upgraded(schema.Response{Body: new("x")})
 		v.take(v.in, "x")
 		_ = in.Body.Close()
@@ -191,7 +191,7 @@ func TestUpgradedConnectionsLeaveRoomForOthers(t *testing.T) {
 	})
 }
 
-func TestWhatIsNoUpgrade(t *testing.T) {
+func TestOtherRequestsAreNotUpgrades(t *testing.T) {
 	for name, raw := range map[string]string{
 		"POST":                   requestTo("POST", host, "/", "Connection: Upgrade", "Upgrade: websocket", "Content-Length: 0"),
 		"no Connection":          get(host, "/", "Upgrade: websocket"),

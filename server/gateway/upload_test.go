@@ -104,7 +104,7 @@ func TestASlowReaderHoldsTheVisitorBack(t *testing.T) {
 		r := p.next()
 		synctest.Wait()
 		if n := taken.Load(); n > 16<<10 {
-			t.Errorf("%d bytes were taken before anybody asked", n)
+			t.Errorf("%d bytes were read before the program asked", n)
 		}
 		got := p.fetch(r)
 		read := 0
@@ -118,7 +118,7 @@ func TestASlowReaderHoldsTheVisitorBack(t *testing.T) {
 			if ahead := taken.Load() - int64(read); ahead > 128<<10 {
 				t.Fatalf("%d bytes are held for a slow reader", ahead)
 			}
-			time.Sleep(200 * time.Millisecond) // in all longer than a session without a poll lives
+			time.Sleep(200 * time.Millisecond) // in total longer than a session may be silent
 		}
 		p.respond(schema.Response{ID: r.ID, Status: 200})
 		if got := v.read("POST"); got.Status != 200 {
@@ -196,7 +196,7 @@ func TestContentIsExpectedOnlyWhenItIsFetched(t *testing.T) {
 			r := p.next()
 			time.Sleep(3 * time.Second)
 			if len(seen) > 0 {
-				t.Fatalf("the visitor got %d before anybody asked", <-seen)
+				t.Fatalf("the visitor got %d before the program asked", <-seen)
 			}
 			if asks {
 				got := p.fetch(r)
@@ -315,7 +315,7 @@ func TestAConnectionIsKeptAfterContentWasFetched(t *testing.T) {
 	})
 }
 
-func TestACutFetchHarmsNobody(t *testing.T) {
+func TestAnExchangeContinuesAfterACutFetch(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := p.dial(visitorAddr)

@@ -42,7 +42,7 @@ func (p *program) tear(id, content string) {
 	_ = v.conn.Close()
 }
 
-func TestContentStreamsAsItIs(t *testing.T) {
+func TestContentStreamsUnchanged(t *testing.T) {
 	for _, whole := range []bool{false, true} {
 		inWorld(t, Options{}, func(w *world) {
 			p := w.claim("demo")

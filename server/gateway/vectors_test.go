@@ -80,7 +80,7 @@ func playVectorsOfFaults(t *testing.T, in worlds) {
 
 func TestVectorsOfConversations(t *testing.T) { playVectorsOfConversations(t, inWorld, nil) }
 
-// playVectorsOfConversations plays all conversations but those that are named.
+// playVectorsOfConversations plays all conversations except the named ones.
 func playVectorsOfConversations(t *testing.T, in worlds, but map[string]bool) {
 	t.Helper()
 	for _, c := range vectors.Conversations() {

@@ -36,7 +36,7 @@ func TestAnswersThatHaveNoContent(t *testing.T) {
 			inWorld(t, Options{}, func(w *world) {
 				p := w.claim("demo")
 				v := w.dial(visitorAddr)
-				for range 2 { // the connection lives on, so nothing may be left on it
+				for range 2 { // on the same connection, so nothing may be left on it
 					v.write(fmt.Appendf(nil, "%s / HTTP/1.1\r\nHost: %s\r\n\r\n", c.method, host))
 					a := c.answer
 					a.ID = p.next().ID
@@ -100,7 +100,7 @@ func TestEveryStatusIsRelayed(t *testing.T) {
 	})
 }
 
-func TestMethodsAreRelayedAsTheyAre(t *testing.T) {
+func TestMethodsAreRelayedUnchanged(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		for _, method := range []string{"GET", "TRACE", "OPTIONS", "PATCH", "PROPFIND", "get", "X-1!", "PURGE"} {
@@ -211,7 +211,7 @@ func TestAVisitorWhoLeavesIsCancelled(t *testing.T) {
 	})
 }
 
-func TestAVisitorWhoReadsNothingHoldsNothingForEver(t *testing.T) {
+func TestAVisitorWhoReadsNothingHoldsAnAnswerForALimitedTime(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		p := w.claim("demo")
 		v := w.dial(visitorAddr)

@@ -98,7 +98,7 @@ func (v *visitor) await() *reply {
 	return v.got
 }
 
-// pending reports whether the answer has not come yet.
+// pending reports whether the answer has not arrived yet.
 func (v *visitor) pending() bool {
 	select {
 	case <-v.done:

@@ -97,8 +97,8 @@ func inWorld(t *testing.T, o Options, test func(w *world)) {
 	synctest.Test(t, func(t *testing.T) { test(newWorld(t, o)) })
 }
 
-// inBothWorlds runs a test in the clear and over TLS. net.Pipe does not buffer session tickets, which nobody
-// reads.
+// inBothWorlds runs a test in the clear and over TLS, without session tickets, because net.Pipe does not buffer and
+// nobody would read them.
 func inBothWorlds(t *testing.T, o Options, test func(w *world)) {
 	t.Helper()
 	t.Run("in the clear", func(t *testing.T) { inWorld(t, o, test) })
