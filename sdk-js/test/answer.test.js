@@ -56,7 +56,7 @@ test('the answer to HEAD keeps the handler’s Content-Length', async (t) => {
   assert.deepEqual((await exchange({ method: 'HEAD' })).headers, [['content-length', '77']])
 })
 
-test('framing is left to the gateway', async (t) => {
+test('fields that frame a message are not sent, because the gateway sets them', async (t) => {
   const { exchange } = await serving(
     t,
     () =>
@@ -71,7 +71,7 @@ test('framing is left to the gateway', async (t) => {
   ])
 })
 
-test('what fetch brings can be passed on', async (t) => {
+test('a Response of fetch can be the answer', async (t) => {
   const { gzipSync } = await import('node:zlib')
   const { createServer } = await import('node:http')
   const upstream = createServer((_, res) => {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-// No part of the public module, so it is compiled by itself.
+// It is not part of the public module, so the test compiles it.
 const dir = await mkdtemp(join(tmpdir(), 'reversehttp-backoff-'))
 after(() => rm(dir, { recursive: true }))
 const path = (name) => fileURLToPath(new URL(name, import.meta.url))
@@ -15,13 +15,13 @@ execFileSync(path('../../node_modules/.bin/tsc'), ['-p', path('..'), ...flags])
 await writeFile(join(dir, 'package.json'), '{"type":"module"}')
 const { Backoff, retryAfterMs } = await import(join(dir, 'backoff.js'))
 
-/** A backoff whose jitter is a fixed part of the bound. */
+/** A backoff whose jitter is a fixed fraction of the bound. */
 function backoffOf(t, part) {
   t.mock.method(Math, 'random', () => part)
   return new Backoff()
 }
 
-test('the bound doubles from 0.2 s to 30 s and begins anew after a success', (t) => {
+test('the bound doubles from 0.2 s to 30 s, and is 0.2 s again after a success', (t) => {
   const backoff = backoffOf(t, 1)
   const bounds = Array.from({ length: 10 }, () => backoff.next())
   assert.deepEqual(bounds, [200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000])
@@ -29,7 +29,7 @@ test('the bound doubles from 0.2 s to 30 s and begins anew after a success', (t)
   assert.equal(backoff.next(), 200)
 })
 
-test('the wait is anything up to the bound', (t) => {
+test('the wait is a random time up to the bound', (t) => {
   const waits = Array.from({ length: 1000 }, () => new Backoff().next())
   assert.ok(waits.every((ms) => ms >= 0 && ms < 200))
   assert.ok(Math.max(...waits) - Math.min(...waits) > 150, 'full jitter')
@@ -37,7 +37,7 @@ test('the wait is anything up to the bound', (t) => {
   assert.equal(backoffOf(t, 0.5).next(), 100)
 })
 
-test('what the gateway asks for is the least, up to an hour', (t) => {
+test('the wait is at least what the gateway asks for, up to an hour', (t) => {
   assert.equal(backoffOf(t, 0).next(5000), 5000)
   assert.equal(backoffOf(t, 1).next(5000), 5200)
   assert.equal(backoffOf(t, 0).next(1e12), 3_600_000)

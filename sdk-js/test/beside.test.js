@@ -1,4 +1,4 @@
-// A link and the poll beside it (schema/README.md, 4): the gateway takes whatever comes later for the newer.
+// A link and the poll beside it (schema/README.md, 4): to the gateway the newer one is the one that arrives later.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { stopClock } from './clock.js'
@@ -7,7 +7,7 @@ import { request, until } from './scripted-gateway.js'
 
 const hello = () => new Response('hello')
 
-/** A WebSocket that is asked for when a test says so by `open`; `made` counts them. */
+/** A WebSocket that connects only when a test calls `open`; `made` counts them. */
 function late() {
   return class Late extends EventTarget {
     static made = 0
@@ -33,7 +33,7 @@ function late() {
   }
 }
 
-test('a link that opens beside a poll takes its place: the poll ends before the hello', async (t) => {
+test('a link that opens beside a poll replaces it: the poll ends before the hello', async (t) => {
   const clock = stopClock(t)
   const Late = late()
   const log = []
@@ -49,7 +49,7 @@ test('a link that opens beside a poll takes its place: the poll ends before the 
     async fetch(url, init) {
       if (!url.endsWith('/requests')) return fetch(url, init)
       init.signal.addEventListener('abort', () => log.push('abort'))
-      // An abort takes its time.
+      // The abort reaches the gateway late.
       return fetch(url, init).finally(() => abandoned)
     },
   }
@@ -74,7 +74,7 @@ test('a link that opens beside a poll takes its place: the poll ends before the 
   assert.equal(links.length, 1)
 })
 
-test('a link whose hello is out has no poll beside it, however long the welcome takes', async (t) => {
+test('once a link has sent its hello, there is no poll beside it, however late the welcome is', async (t) => {
   const clock = stopClock(t)
   const { gateway, link, ended, states } = await linked(t, hello, { upgrades: ['late'] })
   const l = await link()
@@ -88,7 +88,7 @@ test('a link whose hello is out has no poll beside it, however long the welcome 
   assert.deepEqual(states, [])
 })
 
-test('a link that connects and is never welcomed is given up, and polls serve', async (t) => {
+test('a link without a welcome is given up, and polls serve', async (t) => {
   const clock = stopClock(t)
   const { gateway, link, ended } = await linked(t, hello, { upgrades: ['mute'] })
   await link()
@@ -116,7 +116,7 @@ for (const welcomed of [true, false]) {
       l.say({ type: 'ping' })
       await until(() => l.of('pong').length)
     }
-    // It left before, and was longer on its way.
+    // It was sent earlier, and arrives later.
     gateway.server.emit('poll')
     await until(() => states.length)
     assert.deepEqual(states, ['reconnecting'])
@@ -137,7 +137,7 @@ for (const welcomed of [true, false]) {
   })
 }
 
-test('a link that has its time alone and does not open is given up for polls', async (t) => {
+test('a link that does not open while it has its time alone is given up for polls', async (t) => {
   const clock = stopClock(t)
   t.mock.method(Math, 'random', () => 0)
   const Late = late()

@@ -1,4 +1,4 @@
-// The SDK as npm gives it out, made again where its sources are newer.
+// The SDK as npm packs it, built again if its sources are newer.
 import { execFileSync } from 'node:child_process'
 import { readdirSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -1,11 +1,11 @@
-// Handlers that compute for long: polls and answers are on their way meanwhile.
+// Handlers that compute for a long time: polls and answers are sent meanwhile.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { serve } from './built.js'
 import { gatewayApart } from './gateway-apart.js'
 import { request, scriptedGateway } from './scripted-gateway.js'
 
-// What each takes, by a clock that only they move.
+// How long each handler takes. Only handlers advance the clock.
 const computeMs = 200
 const ids = Array.from({ length: 20 }, (_, i) => `x${i + 1}`)
 
@@ -21,7 +21,7 @@ const forms = {
   },
 }
 
-test('the poll that acknowledges a batch has left when its first handler begins', async (t) => {
+test('the poll that acknowledges a batch is sent before the first handler begins', async (t) => {
   const gateway = await gatewayApart(t)
   const { settled } = await serving(t, gateway, () => gateway.blockUntil('polls', 2))
   await gateway.call('deliver', request('x1'))
@@ -33,7 +33,7 @@ for (const [name, { transports, send }] of Object.entries(forms)) {
     ['many', 64],
     ['one', 1],
   ]) {
-    test(`each handler of ${name} begins when the answer before it has left, ${most} at a time`, async (t) => {
+    test(`each handler of ${name} begins once the previous answer is sent, ${most} at a time`, async (t) => {
       const gateway = await gatewayApart(t, { transports })
       const compute = computing(t)
       let handled = 0
@@ -42,7 +42,7 @@ for (const [name, { transports, send }] of Object.entries(forms)) {
         return gateway.blockUntil('answers', handled++)
       }
       const { settled } = await serving(t, gateway, handle, { concurrency })
-      // The first opens connections.
+      // The first round opens connections.
       await send(gateway, [request('x0')])
       await settled(1)
       await send(
@@ -54,7 +54,7 @@ for (const [name, { transports, send }] of Object.entries(forms)) {
   }
 }
 
-test('of handlers that compute after they waited few begin in a turn', async (t) => {
+test('only a few handlers that compute after a wait run in one turn of the loop', async (t) => {
   const gateway = await scriptedGateway()
   t.after(() => gateway.close())
   const compute = computing(t)

@@ -4,9 +4,8 @@ const sdk = new URL('.', module).href
 const ofSDK = () => new Error().stack.includes(sdk)
 
 /**
- * Stops the clock of the SDK until the test is over: its setTimeout fires and its performance.now goes on by tick
- * only, however slow the machine is. The clock of all others, fetch among them, goes on. To be called before the SDK
- * serves.
+ * Stops the clock of the SDK until the end of the test: only tick advances its setTimeout and performance.now, however
+ * slow the machine is. The clock of all other code, such as fetch, continues. Call it before the SDK serves.
  */
 export function stopClock(t) {
   const { setTimeout, clearTimeout } = globalThis
@@ -26,7 +25,7 @@ export function stopClock(t) {
     delete performance.now
   })
   return {
-    /** Lets so much time pass. */
+    /** Advances the clock. */
     tick(ms) {
       nowMs += ms
       for (const wait of [...waits].sort((a, b) => a.dueMs - b.dueMs)) {

@@ -23,7 +23,7 @@ test('close lets a running handler answer, then ends the session at its cursor',
   await claim.closed
 })
 
-test('close waits for handlers only so long, and cancels them then', async (t) => {
+test('close waits for handlers up to its limit, and then cancels them', async (t) => {
   const clock = stopClock(t)
   let signal
   const { gateway, claim } = await serving(
@@ -47,7 +47,7 @@ test('close waits for handlers only so long, and cancels them then', async (t) =
   assert.deepEqual(gateway.seen.answers, [])
 })
 
-test('close may be called again, and beside closed and delete', async (t) => {
+test('close may be called again, also together with closed and delete', async (t) => {
   const { gateway, claim } = await serving(t, () => new Response())
   await Promise.all([claim.close(), claim.close(), claim.closed, claim[Symbol.asyncDispose]()])
   await claim.close()
@@ -63,7 +63,7 @@ test('close works when the gateway is gone', async (t) => {
   assert.equal(claim.state, 'closed')
 })
 
-test('close while it claims again leaves no session behind', async (t) => {
+test('close while the SDK claims again leaves no session behind', async (t) => {
   let reply
   const { gateway, claim } = await serving(
     t,
@@ -88,7 +88,7 @@ test('a listener may close the claim', async (t) => {
   await claim.closed
 })
 
-test('what a batch brings after a close was not begun', async (t) => {
+test('requests of a batch that arrives after close are not handled', async (t) => {
   const handled = []
   const { gateway, claim } = await serving(t, (_, { id }) => {
     handled.push(id)
@@ -100,7 +100,7 @@ test('what a batch brings after a close was not begun', async (t) => {
   assert.deepEqual([handled, gateway.seen.sessions], [[], ['c0']])
 })
 
-test('nobody needs to listen to a claim that is lost', async (t) => {
+test('a claim that is lost without listeners is not an unhandled rejection', async (t) => {
   const { gateway, claim } = await serving(t, () => new Response(), { logger: null })
   const rejections = []
   const listener = (e) => rejections.push(e)
@@ -108,7 +108,7 @@ test('nobody needs to listen to a claim that is lost', async (t) => {
   t.after(() => process.off('unhandledRejection', listener))
   await gateway.refuse(410, 'claim_deleted')
   await until(() => claim.state === 'closed')
-  // Node reports a rejection before the loop goes on.
+  // Node reports unhandled rejections before the next turn of the loop.
   await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(rejections, [])
 })

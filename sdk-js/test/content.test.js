@@ -35,7 +35,7 @@ test('content with GET is the body of info', async (t) => {
   )
 })
 
-test('content inside of the request is no stream', async (t) => {
+test('content within the envelope is not a stream', async (t) => {
   let body
   const { exchange } = await serving(t, (_, info) => {
     body = info.body
@@ -45,7 +45,7 @@ test('content inside of the request is no stream', async (t) => {
   assert.equal(body, null)
 })
 
-test('content is read as it comes', async (t) => {
+test('content can be read as it arrives', async (t) => {
   let send
   const { gateway } = await serving(t, (r) => new Response(r.body))
   gateway.script('content', (_, res) => {
@@ -111,8 +111,8 @@ test('content that ends too soon fails, and the answer with it', async (t) => {
   assert.equal((await reported).error.code, 'handler_failed')
 })
 
-// Firefox and Safari are such platforms.
-describe('where Request takes no stream', () => {
+// As in Firefox and Safari.
+describe('if Request does not accept streams', () => {
   const duplex = Object.getOwnPropertyDescriptor(Request.prototype, 'duplex')
   before(() => delete Request.prototype.duplex)
   after(() => Object.defineProperty(Request.prototype, 'duplex', duplex))
@@ -171,7 +171,7 @@ describe('where Request takes no stream', () => {
     assert.equal(body, form.get('paper'))
   })
 
-  test('a request without a stream is as it is elsewhere', async (t) => {
+  test('a request without a stream is the same as elsewhere', async (t) => {
     const { gateway, exchange } = await serving(t, async (r) => {
       return new Response(`${r.body === null} ${await r.text()}`)
     })
@@ -181,7 +181,7 @@ describe('where Request takes no stream', () => {
   })
 })
 
-test('where Request has no body, as in Firefox, short content is read by it all the same', async (t) => {
+test('if Request has no body, as in Firefox, its methods still read short content', async (t) => {
   for (const name of ['body', 'duplex']) {
     const member = Object.getOwnPropertyDescriptor(Request.prototype, name)
     delete Request.prototype[name]

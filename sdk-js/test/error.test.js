@@ -1,4 +1,4 @@
-// Authors of handlers see errors without asking.
+// Errors of handlers are in the console by default.
 import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 import { serving } from './serving.js'
@@ -14,7 +14,7 @@ beforeEach((t) => {
   t.mock.method(console, 'error', (...of) => said.push(...of))
 })
 
-/** Serves a handler, and gives a function that has a visitor answered 500. */
+/** Serves a handler, and returns a function that delivers a request and waits for its 500. */
 async function failing(t, handler = fails, options = {}) {
   const { claim, exchange } = await serving(t, handler, options)
   const visit = async () => assert.equal((await exchange({ target: '/print' })).status, 500)
@@ -45,7 +45,7 @@ for (const [what, handler] of [
   })
 }
 
-test('a listener takes errors from the console, for as long as it listens', async (t) => {
+test('while a listener listens, errors are not in the console', async (t) => {
   const { claim, visit } = await failing(t)
   const heard = []
   const listener = { handleEvent: (e) => heard.push(e.error) }
@@ -69,7 +69,7 @@ test('a listener takes errors from the console, for as long as it listens', asyn
   )
 })
 
-test('a logger gets errors in place of the console', async (t) => {
+test('a logger gets errors instead of the console', async (t) => {
   const told = []
   const { visit } = await failing(t, fails, { logger: { error: (e) => told.push(e.cause) } })
   await visit()

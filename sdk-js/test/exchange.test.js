@@ -22,7 +22,7 @@ test('a cancel aborts the request, and nothing is answered', async (t) => {
   assert.deepEqual([gateway.seen.answers, errors], [[], []])
 })
 
-test('the time of an exchange ends it, whatever its handler does', async (t) => {
+test('the timeout of an exchange ends it, whatever its handler does', async (t) => {
   const clock = stopClock(t)
   const signals = []
   const { gateway, exchange } = await serving(
@@ -46,7 +46,7 @@ test('the time of an exchange ends it, whatever its handler does', async (t) => 
   )
 })
 
-test('no more handlers run than concurrency says, and all are served', async (t) => {
+test('at most as many handlers run at a time as concurrency allows, and all requests are served', async (t) => {
   let running = 0
   let most = 0
   const { gateway } = await serving(
@@ -64,7 +64,7 @@ test('no more handlers run than concurrency says, and all are served', async (t)
   assert.equal(most, 3)
 })
 
-test('what is cancelled while it waits for its turn is not handled', async (t) => {
+test('a request that is cancelled while it waits for its turn is not handled', async (t) => {
   const handled = []
   let go
   const { gateway } = await serving(

@@ -10,7 +10,7 @@ const at = new URL('../../schema/vectors/files.json', import.meta.url)
 const { cases } = JSON.parse(await readFile(at, 'utf8'))
 const usual = { type: 'text/plain', etag: '"v1"', modifiedMs: 784111777000, body: '0123456789' }
 
-describe('a file is served as every case says', () => {
+describe('files pass every case', () => {
   for (const c of cases) {
     if (c.via && !c.via.includes('sdk-js')) continue
     test(c.name, async () => {
@@ -24,7 +24,7 @@ describe('a file is served as every case says', () => {
 
 function asked({ method = 'GET', headers }) {
   const request = new Request('http://demo.test/', { headers })
-  // Request writes some methods in upper case; the SDK gives them as they came.
+  // Request normalises some methods to upper case; the SDK passes them unchanged.
   return Object.defineProperty(request, 'method', { value: method })
 }
 
@@ -70,19 +70,19 @@ test('the answer has the File’s type, its date and an entity tag that changes 
   }
 })
 
-test('a date does not let a download go on within the second in which a file changed', () => {
+test('a date does not resume a download within the second in which a file changed', () => {
   const now = Date.now()
   const response = (lastModified) => {
     const date = new Date(lastModified).toUTCString()
     const request = get({ Range: 'bytes=1-', 'If-Range': date })
-    // A date on the wire has whole seconds.
+    // Dates of HTTP have whole seconds.
     return serveFile(request, Buffer.from('abc'), { lastModified: Date.parse(date) })
   }
   assert.equal(response(now + 60_000).status, 200)
   assert.equal(response(now - 60_000).status, 206)
 })
 
-test('milliseconds of a file are no change for a visitor who knows its seconds', () => {
+test('a file is unmodified for a visitor who has its date in whole seconds', () => {
   const options = { lastModified: 784111777999 }
   const since = get({ 'If-Modified-Since': 'Sun, 06 Nov 1994 08:49:37 GMT' })
   assert.equal(serveFile(since, Buffer.from('a'), options).status, 304)
@@ -99,7 +99,7 @@ test('a download has its name, whatever characters that has', () => {
   assert.match(named('\ud800.txt'), /^attachment; filename="_\.txt"/)
 })
 
-test('fields of the program come with the answer, in place of those that it would have', () => {
+test('fields of the program replace the default ones in the answer', () => {
   const headers = { 'Cache-Control': 'max-age=9', 'Content-Type': 'text/csv' }
   const response = serveFile(get({ 'If-None-Match': '"a"' }), Buffer.from('a'), {
     etag: '"a"',

@@ -1,4 +1,4 @@
-// The windows of links (schema/README.md, 4): what streams hold of them, and what is posted where they leave no room.
+// The windows of links (schema/README.md, 4): how much of them streams use, and what is posted if there is no room left.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { linked } from './link-gateway.js'
@@ -7,7 +7,7 @@ import { request, until } from './scripted-gateway.js'
 const bytes = (n) => new Uint8Array(n).fill(97)
 const length = (messages) => messages.reduce((n, m) => n + (m.body?.length ?? 0), 0)
 
-/** Serves streams, by their ids, that a test fills. Nothing is confirmed until it says so. */
+/** Serves streams that a test fills, by their ids. The gateway confirms nothing until the test does. */
 async function streaming(t, windows) {
   const streams = {}
   const served = await linked(
@@ -26,7 +26,7 @@ async function streaming(t, windows) {
     l,
     of: (id) => l.messages.filter((m) => m.id === id),
     posted: (id) => served.gateway.seen.answers.filter((m) => m.id === id),
-    /** Begins one. */
+    /** Begins a stream. */
     async begin(id) {
       l.tell(request(id))
       await until(() => streams[id])
@@ -35,7 +35,7 @@ async function streaming(t, windows) {
         end: () => streams[id].close(),
       }
     },
-    /** Waits until the program has read all that was said to it. */
+    /** Waits until the program has read everything that was sent to it. */
     async heard() {
       const n = l.of('pong').length
       l.say({ type: 'ping' })
@@ -44,7 +44,7 @@ async function streaming(t, windows) {
   }
 }
 
-test('a stream for which others left no room is posted, and goes by the link again after that', async (t) => {
+test('a stream without room in the window is posted, and uses the link again afterwards', async (t) => {
   const { l, of, posted, begin, ended } = await streaming(t, { linkWindow: 100_000 })
   const stalled = await begin('stalled')
   stalled.give(65_536)
@@ -70,7 +70,7 @@ test('a stream for which others left no room is posted, and goes by the link aga
   assert.deepEqual([ended[0].request.id, ended[0].result], ['other', 'accepted'])
 })
 
-test('a chunk that is larger than the window of its exchange goes in parts as large as that', async (t) => {
+test('a chunk larger than the window of its exchange goes in parts of that size', async (t) => {
   const { l, of, posted, begin, ended } = await streaming(t, { exchangeWindow: 10 })
   const s = await begin('x1')
   s.give(25)
@@ -84,7 +84,7 @@ test('a chunk that is larger than the window of its exchange goes in parts as la
   assert.deepEqual(posted('x1'), [])
 })
 
-test('streams leave a quarter of the window of the link to whole answers', async (t) => {
+test('streams leave a quarter of the link’s window to whole answers', async (t) => {
   const { l, of, posted, begin, heard, ended } = await streaming(t, {
     exchangeWindow: 200_000,
     linkWindow: 400_000,
@@ -105,13 +105,13 @@ test('streams leave a quarter of the window of the link to whole answers', async
   assert.deepEqual(posted('whole'), [])
 })
 
-test('at most 4,096 messages of a stream are on their way', async (t) => {
+test('at most 4,096 messages of a stream are unconfirmed', async (t) => {
   const { l, of, begin, heard, ended } = await streaming(t)
   const s = await begin('x1')
   s.give(1)
   await until(() => of('x1').length)
   let given = 1
-  // What is given while a message is written goes together in the next, so each waits for the one before.
+  // Chunks that arrive while a message is written are joined in the next one, so the test waits after each.
   const sent = () => l.messages.reduce((n, m) => n + (m.id === 'x1' ? m.body.length : 0), 0)
   for (; given < 5_000; given++) {
     s.give(1)

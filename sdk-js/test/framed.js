@@ -2,7 +2,7 @@
 
 export const media = 'application/vnd.reversehttp'
 
-/** A message, given as JSON has it, in the framed form. */
+/** Returns a message, given as in JSON, in the framed form. */
 export function frame({ body, bodyBase64, ...message }) {
   if (body === undefined && bodyBase64 === undefined) return Buffer.from(lineOf(message))
   const content = bodyBase64 === undefined ? Buffer.from(body) : Buffer.from(bodyBase64, 'base64')
@@ -12,7 +12,7 @@ export function frame({ body, bodyBase64, ...message }) {
 
 const lineOf = (message) => JSON.stringify(message) + '\n'
 
-/** What messages in the framed form say: as JSON has them, and their lines. Throws where they are malformed. */
+/** Parses messages in the framed form: returns them as in JSON, and their lines. Throws if they are malformed. */
 export function unframe(bytes) {
   const messages = []
   const lines = []

@@ -1,4 +1,4 @@
-// The framed form, in both directions. What data can say is in schema/vectors/client.json, which runs in every form.
+// The framed form, in both directions. Cases that are data are in schema/vectors/client.json, which runs in every form.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { serve } from './built.js'
@@ -14,14 +14,14 @@ const results = (...statuses) => ({
   status: 202,
   json: { results: statuses.map((status) => ({ id: 'x1', status })) },
 })
-/** How many chunks a stream gave when a POST is full, each. */
+/** For each POST, how many chunks of the stream had been read when it was full. */
 const filled = [12, 27, 42]
 const statuses = [1, 2, 4].map((n) => Array.from({ length: n }, () => 'accepted'))
-/** Takes the first POSTs of a fast stream once the next ones are full. */
+/** Answers the first POSTs of a fast stream once the next ones are full. */
 function hold(gateway, s, posts = 3) {
   for (let i = 0; i < posts; i++) {
     gateway.script('responses', async () => {
-      // It is asked for the next chunk once it has one.
+      // The next chunk is pulled once there is one.
       await until(() => s.pulls > filled[i])
       return results(...statuses[i])
     })
@@ -48,7 +48,7 @@ async function serving(t, handler, options, limits) {
   return { gateway, claim, ended, states, errors }
 }
 
-/** A stream of much content that is all at hand; `pulls` counts its chunks. */
+/** A long stream whose chunks are ready at once; `pulls` counts them. */
 function source(content) {
   const s = { pulls: 0 }
   s.stream = new ReadableStream(
@@ -64,13 +64,13 @@ function source(content) {
   return s
 }
 
-/** How much content each POST had. */
+/** The size of the content of each POST. */
 const postsOf = (gateway) =>
   gateway.seen.posts.map(({ messages }) =>
     messages.reduce((n, message) => n + contentOf(message).length, 0),
   )
 
-test('content comes and goes beside its message, as it is', async (t) => {
+test('content is received and sent beside its message, as bytes', async (t) => {
   const content = bytes(1_000)
   let info
   const { gateway, ended } = await serving(t, (_, of) => new Response((info = of).content))
@@ -106,7 +106,7 @@ for (const [what, refusal] of [
   })
 }
 
-test('messages are read wherever they are cut', async (t) => {
+test('messages are read however their bytes are split', async (t) => {
   const { gateway, ended } = await serving(t, (_, { content }) => new Response(content))
   const came = { x1: 'ä€\n\n{}\n', x2: '', x3: '\n', x4: undefined }
   const stream = Object.entries(came).flatMap(([id, body]) => [
@@ -120,7 +120,7 @@ test('messages are read wherever they are cut', async (t) => {
   for (const { id, body = '' } of gateway.seen.answers) assert.equal(body, came[id] ?? '', id)
 })
 
-test('many messages are read at once', async (t) => {
+test('many messages in one piece are read', async (t) => {
   const { gateway, ended } = await serving(t, (_, { content }) => new Response(content))
   const ids = Array.from({ length: 20 }, (_, i) => `x${i}`)
   const stream = ids.map((id) =>
@@ -145,7 +145,7 @@ for (const [what, malformed] of [
   })
 }
 
-test('answers that are ready together go together, and much content by itself', async (t) => {
+test('answers that are ready at the same time share a POST, and long content has its own', async (t) => {
   const { gateway, ended } = await serving(
     t,
     (_, { content }) => new Response(content),
@@ -168,7 +168,7 @@ test('answers that are ready together go together, and much content by itself', 
   assert.ok(groups.length < 5, `${groups.length} POSTs`)
 })
 
-test('the POSTs of a fast stream grow, of parts that the gateway takes whole', async (t) => {
+test('the POSTs of a fast stream grow, with parts no larger than the gateway accepts', async (t) => {
   const all = bytes(6_000_001)
   const s = source(all)
   const { gateway, ended } = await serving(t, () => new Response(s.stream))
@@ -188,7 +188,7 @@ test('the POSTs of a fast stream grow, of parts that the gateway takes whole', a
   assert.deepEqual(postsOf(gateway).slice(0, 4), [partBytes, 2 * partBytes, most, most])
 })
 
-test('a POST of parts that is lost is sent again, the same', async (t) => {
+test('a lost POST of parts is sent again unchanged', async (t) => {
   const all = bytes(3_000_000)
   const s = source(all)
   const { gateway, ended } = await serving(t, () => new Response(s.stream))
@@ -223,7 +223,7 @@ test('if an intermediary refuses large requests, a stream goes in parts, and so 
   assert.deepEqual([refused, errors], [1, []])
 })
 
-test('what the gateway says to one of several parts is the result, and ends the stream', async (t) => {
+test('an error for one of several parts is the result, and ends the stream', async (t) => {
   const s = source(bytes(3_000_000))
   const { gateway, ended } = await serving(t, () => new Response(s.stream))
   hold(gateway, s, 1)
@@ -233,7 +233,7 @@ test('what the gateway says to one of several parts is the result, and ends the 
   assert.deepEqual([ended[0].result, gateway.seen.posts.length], ['late', 2])
 })
 
-test('no more of a stream is read than the gateway takes', async (t) => {
+test('a stream is read only as fast as the gateway takes it', async (t) => {
   const s = source(bytes(12_000_000))
   const { gateway, ended } = await serving(t, () => new Response(s.stream))
   let go
@@ -242,7 +242,7 @@ test('no more of a stream is read than the gateway takes', async (t) => {
   await gateway.tell({ cursor: 's1', ...request('x1') })
   await until(() => go)
   await gateway.settled()
-  // The chunks in flight, as many more, and one that was pulled.
+  // The chunks in flight, the same number that waits, and one that was pulled.
   assert.ok(s.pulls <= filled[2] + 16, `${s.pulls} chunks were read`)
   go(results(...statuses[2]))
   await until(() => ended.length)

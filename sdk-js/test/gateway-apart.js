@@ -1,4 +1,4 @@
-// A scripted gateway in a thread of its own: it goes on while a handler keeps this one busy.
+// A scripted gateway in a thread of its own, which runs while a handler blocks this one.
 import { once } from 'node:events'
 import { ServerResponse } from 'node:http'
 import { fileURLToPath } from 'node:url'
@@ -6,7 +6,7 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { scriptedGateway } from './scripted-gateway.js'
 
 const lists = ['polls', 'answers']
-// Only a thing that hangs takes so long.
+// Anything that takes longer hangs.
 const mostMs = 600_000
 
 /** Starts a scripted gateway. */
@@ -24,7 +24,7 @@ export async function gatewayApart(t, script) {
       await once(worker, 'message')
     },
     /**
-     * Blocks this thread, as a handler that computes does, until the gateway has so many polls, or has
+     * Blocks this thread, like a handler that computes, until the gateway has received a number of polls, or has
      * said so much to answers. Reports whether it has.
      */
     blockUntil(list, n) {
@@ -38,7 +38,7 @@ export async function gatewayApart(t, script) {
 }
 
 if (!isMainThread) {
-  // Claiming leaves no connection behind, so that a poll that follows another waits for that or opens one.
+  // Claiming leaves no open connection, so a second poll waits for the connection of the first or opens its own.
   const { writeHead } = ServerResponse.prototype
   ServerResponse.prototype.writeHead = function (...of) {
     if (!/\/(requests|responses)$/.test(this.req.url)) this.setHeader('Connection', 'close')

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { serve } from './built.js'
 import { limits, request, scriptedGateway, until } from './scripted-gateway.js'
 
-/** A server that nobody may send a request. Returns the requests that came, WebSockets too. */
+/** A server that must get no request. Returns the requests that it got, also for WebSockets. */
 async function bystander(t) {
   const asked = []
   const server = createServer((req, res) => {
@@ -77,7 +77,7 @@ async function hostile(t, answers) {
 const hello = () => new Response('hello')
 
 for (const member of ['claim', 'session', 'requests', 'responses', 'link', 'exchanges']) {
-  test(`a claim whose ${member} is on another origin is none`, async (t) => {
+  test(`a claim whose ${member} is on another origin is refused`, async (t) => {
     const { origin, asked } = await bystander(t)
     const url = `${origin}/secret`
     const { origin: gateway } = await hostile(t, {
@@ -91,7 +91,7 @@ for (const member of ['claim', 'session', 'requests', 'responses', 'link', 'exch
   })
 }
 
-test('a discovery that names another origin is none', async (t) => {
+test('a discovery document that names another origin is refused', async (t) => {
   const { origin, asked } = await bystander(t)
   const { origin: gateway } = await hostile(t, {
     '/.well-known/reversehttp': { claims: `${origin}/claims` },
@@ -103,7 +103,7 @@ test('a discovery that names another origin is none', async (t) => {
   assert.deepEqual(asked, [])
 })
 
-test('content is asked for at the gateway only', async (t) => {
+test('content is fetched only from the gateway', async (t) => {
   const { origin, asked } = await bystander(t)
   for (const bodyUrl of [`${origin}/secret`, 'redirect']) {
     const requests = []
@@ -160,7 +160,7 @@ for (const [path, comes] of [
   })
 }
 
-test('a redirect from the discovery says where the gateway is', async (t) => {
+test('a redirect of the discovery leads to the gateway', async (t) => {
   const { origin } = await hostile(t, {})
   const { origin: gateway } = await hostile(t, {
     '/.well-known/reversehttp': `${origin}/.well-known/reversehttp`,
@@ -170,7 +170,7 @@ test('a redirect from the discovery says where the gateway is', async (t) => {
   await claim.close()
 })
 
-test('a gateway here may be asked by another name of this machine', async (t) => {
+test('a local gateway may be reached by another name of this machine', async (t) => {
   const gateway = await scriptedGateway({})
   t.after(() => gateway.close())
   const { port } = new URL(gateway.origin)

@@ -8,7 +8,7 @@ const sources = new Map(
   readdirSync(src).map((name) => [name, readFileSync(new URL(name, src), 'utf8')]),
 )
 
-/** The sources that each one imports: statically, while it runs, or for its types. */
+/** The sources that each source imports: statically, dynamically, or for types. */
 const imports = new Map(
   [...sources].map(([name, text]) => [
     name,
@@ -24,7 +24,7 @@ test('every path of a source is an import of a source', () => {
   }
 })
 
-test('no import leads back to where it began', () => {
+test('there are no import cycles', () => {
   const circles = []
   const done = new Set()
   const visit = (name, way) => {

@@ -1,4 +1,4 @@
-// Content of known length: one message, with its length.
+// Content of known length is sent in one message, with its length.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { serve } from './built.js'
@@ -8,7 +8,7 @@ const size = 700_001
 const all = Buffer.from(Array.from({ length: size }, (_, i) => (i * 7919) >> 3))
 const text = 'grün '.repeat(100_000)
 
-/** Serves until the test is over. `ended` has the result of each exchange, `errors` what was reported. */
+/** Serves until the end of the test. `ended` has the result of each exchange, `errors` the reported errors. */
 async function serving(t, handler, options) {
   const gateway = await scriptedGateway({
     transports: ['json', 'ndjson', 'framed'],
@@ -24,7 +24,7 @@ async function serving(t, handler, options) {
     await gateway.close()
   })
   let n = 0
-  /** Delivers one request, and gives the messages of its answer once it ended. */
+  /** Delivers a request, and returns the messages of its answer once it has ended. */
   async function exchange(members) {
     const id = `x${++n}`
     await gateway.tell({ cursor: `s${n}`, ...request(id, members) })
@@ -69,7 +69,7 @@ for (const [what, make, content] of [
   })
 }
 
-test('a Blob is handed on without being read', async (t) => {
+test('a Blob is passed to fetch without being read', async (t) => {
   const blob = new Blob([all])
   for (const name of ['arrayBuffer', 'bytes', 'slice', 'text']) {
     blob[name] = () => Promise.reject(new Error(`${name} was called`))
@@ -95,7 +95,7 @@ test('a length that the handler sets is sent once', async (t) => {
   assert.deepEqual(gateway.seen.framed, [headOf(size)])
 })
 
-test('what is little goes whole', async (t) => {
+test('short content goes in the envelope', async (t) => {
   const { exchange } = await serving(t, () => new Response(new Blob([all.subarray(5e5)])))
   const [answer, ...others] = await exchange()
   assert.ok(contentOf(answer).equals(all.subarray(5e5)), 'it is not the same')
@@ -108,7 +108,7 @@ test('the answer to HEAD has the length', async (t) => {
   assert.deepEqual(await exchange({ method: 'HEAD' }), [head])
 })
 
-test('a Response gives its content once', async (t) => {
+test('the content of a Response can be used once', async (t) => {
   const response = new Response(new Blob([all]))
   const { exchange, errors } = await serving(t, () => response)
   await exchange()
@@ -116,7 +116,7 @@ test('a Response gives its content once', async (t) => {
   assert.deepEqual(errors, ['handler_failed'])
 })
 
-test('a stream does not wait for its end, whatever its Content-Length', async (t) => {
+test('a stream is not delayed until its end, whatever its Content-Length', async (t) => {
   let controller
   const stream = new ReadableStream({ start: (c) => void (controller = c) })
   const headers = { 'Content-Length': '1000000' }
@@ -128,7 +128,7 @@ test('a stream does not wait for its end, whatever its Content-Length', async (t
   assert.deepEqual(gateway.seen.answers[0].headers, [['content-length', '1000000']])
 })
 
-test('where something in between takes no such request, it goes in parts, and the next as large', async (t) => {
+test('if an intermediary refuses the request, the content goes in parts, and so does the next of that size', async (t) => {
   let refused = 0
   const fetch = (url, init) => {
     if (!(init.body?.size > 500_000)) return globalThis.fetch(url, init)
@@ -151,7 +151,7 @@ test('where something in between takes no such request, it goes in parts, and th
   assert.deepEqual([refused, errors, ended], [1, [], ['accepted', 'accepted', 'accepted']])
 })
 
-test('if it was cut on its way, and parts come too late, the visitor and the handler’s author get an error', async (t) => {
+test('if it is cut midway, and parts would be too late, the visitor and the program get an error', async (t) => {
   let tried = 0
   const { gateway, ended, errors, exchange } = await serving(t, () => {
     gateway.script('framed', (req) => {
@@ -163,12 +163,12 @@ test('if it was cut on its way, and parts come too late, the visitor and the han
   })
   await exchange()
   assert.deepEqual([ended, errors], [['conflict'], ['network']])
-  // It was no fault of what is between: the next is tried.
+  // The intermediary was not the reason, so the next content is sent in one request again.
   await gateway.tell({ cursor: 's9', ...request('x9') })
   await until(() => tried === 2)
 })
 
-test('what the gateway says to it is its result', async (t) => {
+test('the answer of the gateway is the result', async (t) => {
   const { gateway, ended, errors, exchange } = await serving(t, () => {
     gateway.script('framed', (req, res) => {
       req.resume()
@@ -182,7 +182,7 @@ test('what the gateway says to it is its result', async (t) => {
   assert.deepEqual([ended, errors], [['late'], []])
 })
 
-test('a visitor who leaves ends it', async (t) => {
+test('it ends when its visitor leaves', async (t) => {
   let begun, closed
   const { gateway, exchange } = await serving(t, () => {
     gateway.script('framed', (req) => {
@@ -198,7 +198,7 @@ test('a visitor who leaves ends it', async (t) => {
   assert.equal((await messages).length, 0)
 })
 
-test('Response is what it was to everybody else', async (t) => {
+test('Response is unchanged for other code', async (t) => {
   await serving(t, () => new Response())
   class Own extends Response {}
   const blob = new Blob([all])

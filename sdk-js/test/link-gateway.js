@@ -1,4 +1,4 @@
-// A scripted gateway that has links: schema/README.md, 4. Its links take what comes as a test says.
+// A scripted gateway with links (schema/README.md, 4), whose answers a test controls.
 import { WebSocketServer } from 'ws'
 import WebSocket from 'ws'
 import { serve } from './built.js'
@@ -63,7 +63,7 @@ export async function linked(t, handler, { upgrades = [], options, windows, ...s
     errors,
     states,
     ended,
-    /** The newest link, once there are so many and it said hello. */
+    /** Waits for a number of links, and returns the newest once it has sent its hello. */
     async link(n = 1) {
       await until(() => links.length >= n && links[n - 1].hello, `link ${n}`)
       return links[n - 1]
@@ -73,15 +73,15 @@ export async function linked(t, handler, { upgrades = [], options, windows, ...s
 
 /** The gateway's end of a link. */
 class FakeLink {
-  /** What came, as JSON has it, and of how many messages each message of the WebSocket was. */
+  /** The received messages, as in JSON, and how many of them each message of the WebSocket had. */
   messages = []
   groups = []
   sizes = []
   hello
   closed
-  /** Results wait until they are said by `judge`. */
+  /** Results wait until `judge` sends them. */
   holds = false
-  /** The status of each result by its message. */
+  /** The function that returns the status of the result for a message. */
   status = () => ({ status: 'accepted' })
   #ws
   #windows
@@ -116,7 +116,7 @@ class FakeLink {
     })
   }
 
-  /** Returns the messages of a type or types. */
+  /** Returns the received messages of some types. */
   of(...types) {
     return this.messages.filter((m) => types.includes(m.type))
   }
@@ -131,7 +131,7 @@ class FakeLink {
     this.#ws.send(Buffer.concat(messages.map(frame)))
   }
 
-  /** Sends bytes as they are. */
+  /** Sends bytes unchanged. */
   raw(data) {
     this.#ws.send(data)
   }

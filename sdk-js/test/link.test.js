@@ -1,4 +1,4 @@
-// Links (schema/README.md, 4): what goes by them, and what is done where they do not come or end.
+// Links (schema/README.md, 4): what they carry, and what the SDK does if they do not open, or end.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { stopClock } from './clock.js'
@@ -9,7 +9,7 @@ import { framesOf } from './visitor-socket.js'
 const hello = () => new Response('hello')
 const bytes = (n, byte = 97) => new Uint8Array(n).fill(byte)
 
-/** A Response whose content a test gives chunk by chunk. */
+/** A Response whose content a test writes chunk by chunk. */
 function stream() {
   let controller
   const content = new ReadableStream({ start: (c) => (controller = c) })
@@ -21,8 +21,8 @@ function stream() {
   }
 }
 
-test('a link brings requests and takes answers, and there is no poll', async (t) => {
-  // It has a head start, however slow the machine is.
+test('a link carries requests and answers, and there is no poll', async (t) => {
+  // The link has its head start, however slow the machine is.
   stopClock(t)
   const { gateway, link, asked, ended } = await linked(t, async (r) => new Response(await r.text()))
   const l = await link()
@@ -45,13 +45,13 @@ test('a link brings requests and takes answers, and there is no poll', async (t)
   assert.deepEqual([gateway.seen.polls, gateway.seen.posts], [[], []])
 })
 
-test('answers that become ready together go in one message', async (t) => {
+test('answers that become ready at the same time go in one message', async (t) => {
   let start
   const started = new Promise((resolve) => (start = resolve))
   const { link, ended } = await linked(t, async () => (await started, new Response()))
   const l = await link()
   l.tell(request('x1'), request('x2'), request('x3'))
-  // The gateway has seen the program take them.
+  // The program has acknowledged the requests to the gateway.
   l.say({ type: 'ping' })
   await until(() => l.of('pong').length)
   start()
@@ -59,7 +59,7 @@ test('answers that become ready together go in one message', async (t) => {
   assert.deepEqual(l.groups.at(-1), ['response', 'response', 'response'])
 })
 
-test('a message is at most 256 KiB, and what is larger is posted', async (t) => {
+test('messages have at most 256 KiB, and larger ones are posted', async (t) => {
   const sizes = [150_000, 150_000, 262_144]
   let start
   const started = new Promise((resolve) => (start = resolve))
@@ -84,7 +84,7 @@ test('a message is at most 256 KiB, and what is larger is posted', async (t) => 
   )
 })
 
-test('what came is acknowledged when a message comes and 1 s has passed, or 64 KiB came', async (t) => {
+test('requests are acknowledged by a message once 1 s has passed or 64 KiB have arrived', async (t) => {
   const clock = stopClock(t)
   const { link, ended } = await linked(t, hello)
   const l = await link()
@@ -120,7 +120,7 @@ test('a cancel aborts the request', async (t) => {
   assert.equal(signal.reason.message, 'visitor_gone')
 })
 
-test('a stream has as much on its way as the window of its exchange, and the results raise it', async (t) => {
+test('a stream sends no more than the window of its exchange, which results open again', async (t) => {
   const s = stream()
   const { link, ended } = await linked(t, () => s.response, { windows: { exchangeWindow: 10 } })
   const l = await link()
@@ -131,7 +131,7 @@ test('a stream has as much on its way as the window of its exchange, and the res
   await until(() => taken().reduce((a, b) => a + b, 0) === 4)
   s.give(5)
   await until(() => taken().reduce((a, b) => a + b, 0) === 9)
-  // Nothing is confirmed, so this waits.
+  // Nothing is confirmed, so this chunk waits.
   s.give(6)
   l.say({ type: 'ping' })
   await until(() => l.of('pong').length)
@@ -152,7 +152,7 @@ test('a stream has as much on its way as the window of its exchange, and the res
   )
 })
 
-test('a stream leaves as much of the window of the link free as it holds', async (t) => {
+test('a stream uses at most as much of the link’s window as it leaves free', async (t) => {
   const s = [stream(), stream()]
   const { gateway, link } = await linked(t, (_, { id }) => s[id].response, {
     windows: { exchangeWindow: 1_000_000, linkWindow: 400_000 },
@@ -172,7 +172,7 @@ test('a stream leaves as much of the window of the link free as it holds', async
   assert.deepEqual(gateway.seen.posts, [])
 })
 
-test('a whole answer for which the link has no room is posted', async (t) => {
+test('a whole answer that does not fit into the link’s window is posted', async (t) => {
   const { gateway, link, ended } = await linked(t, () => new Response(bytes(600)), {
     windows: { linkWindow: 1000 },
   })
@@ -188,7 +188,7 @@ test('a whole answer for which the link has no room is posted', async (t) => {
   await until(() => ended.length === 2)
 })
 
-test('what has no result when the link ends is posted, in its order, as it was', async (t) => {
+test('messages without a result at the end of the link are posted, unchanged and in order', async (t) => {
   const s = stream()
   const { gateway, link, ended, states } = await linked(t, (_, { id }) =>
     id === 'x1' ? s.response : new Response('whole'),
@@ -222,7 +222,7 @@ test('what has no result when the link ends is posted, in its order, as it was',
   )
   const last = await link(2)
   assert.equal(last.hello.cursor, 'd2')
-  // A link that is there early brings what was posted before, too.
+  // A link that opens early also repeats what was posted before.
   const bySeq = new Map()
   for (const m of [...posted, ...last.messages.filter((m) => m.id === 'x1')])
     bySeq.set(m.seq ?? 0, m.body ?? '')
@@ -258,7 +258,7 @@ test('a refused head is reported once, and its visitor gets a 500', async (t) =>
   )
 })
 
-test('a handler that fails in the middle aborts after what it gave', async (t) => {
+test('a handler that fails midway sends its content so far, and then an abort', async (t) => {
   const s = stream()
   const { link, errors, ended } = await linked(t, () => s.response)
   const l = await link()
@@ -271,7 +271,7 @@ test('a handler that fails in the middle aborts after what it gave', async (t) =
   assert.equal(errors[0].code, 'handler_failed')
 })
 
-test('a gateway that is silent for 10 s is gone, however late the timer is', async (t) => {
+test('a gateway that is silent for 10 s counts as gone, however late the timer is', async (t) => {
   const clock = stopClock(t)
   const { gateway, link, states, ended } = await linked(t, hello)
   const l = await link()
@@ -283,7 +283,7 @@ test('a gateway that is silent for 10 s is gone, however late the timer is', asy
   clock.tick(1_000)
   await gateway.settled()
   assert.equal(l.closed, undefined)
-  // It heard something 1 s ago by the clock.
+  // By the clock it got something 1 s ago.
   clock.tick(60_000)
   await until(() => states.length)
   clock.tick(200)
@@ -293,7 +293,7 @@ test('a gateway that is silent for 10 s is gone, however late the timer is', asy
   assert.deepEqual(states, ['reconnecting', 'online'])
 })
 
-test('a link that lived is asked for again within 0.2 s, each time', async (t) => {
+test('after a link that worked, the next is opened within 0.2 s, each time', async (t) => {
   const clock = stopClock(t)
   t.mock.method(Math, 'random', () => 1)
   const { gateway, link, asked, states } = await linked(t, hello)
@@ -316,7 +316,7 @@ test('a link that lived is asked for again within 0.2 s, each time', async (t) =
   assert.deepEqual(gateway.seen.polls, [])
 })
 
-test('where something swallows the upgrade a poll runs beside, and a link is tried later', async (t) => {
+test('if an intermediary swallows the upgrade, a poll runs beside it, and a link is tried later', async (t) => {
   const clock = stopClock(t)
   const { gateway, link, links, asked, states, ended } = await linked(t, hello, {
     upgrades: ['swallow', 'swallow'],
@@ -329,7 +329,7 @@ test('where something swallows the upgrade a poll runs beside, and a link is tri
   await gateway.tell(request('x1', { cursor: 'd1' }))
   await until(() => ended.length)
   clock.tick(3_750)
-  // A stream that ends is asked for anew.
+  // After the end of a stream the SDK asks for another.
   gateway.streams[0].end()
   await until(() => gateway.seen.polls.length === 2)
   await until(() => gateway.streams.length)
@@ -345,7 +345,7 @@ test('where something swallows the upgrade a poll runs beside, and a link is tri
 })
 
 for (const fate of ['cut', 'brief']) {
-  test(`where something cuts the link at once polls serve: ${fate}`, async (t) => {
+  test(`if an intermediary cuts the link at once, polls serve: ${fate}`, async (t) => {
     const { gateway, asked, ended } = await linked(t, hello, { upgrades: [fate] })
     await until(() => gateway.streams.length)
     await gateway.tell(request('x1'))
@@ -384,7 +384,7 @@ for (const [name, script] of Object.entries({
   })
 }
 
-test('what is no message ends the link, and polls serve', async (t) => {
+test('an invalid message ends the link, and polls serve', async (t) => {
   const { gateway, link, ended } = await linked(t, hello)
   const l = await link()
   l.raw('{')
@@ -393,7 +393,7 @@ test('what is no message ends the link, and polls serve', async (t) => {
   await until(() => ended.length)
 })
 
-test('an error that is for ever closes the claim with it', async (t) => {
+test('a permanent error closes the claim, with that error', async (t) => {
   const { claim, link, states } = await linked(t, hello)
   const l = await link()
   l.say({
@@ -412,7 +412,7 @@ test('an error that is for ever closes the claim with it', async (t) => {
   assert.deepEqual(states, ['closed'])
 })
 
-test('a gateway that drains takes answers, and is claimed anew when it says', async (t) => {
+test('a gateway that drains accepts answers, and the SDK claims again when the gateway asks for it', async (t) => {
   const clock = stopClock(t)
   let answer
   const { gateway, link, states, ended } = await linked(
@@ -445,8 +445,8 @@ test('a gateway that drains takes answers, and is claimed anew when it says', as
   assert.deepEqual(states, ['reconnecting', 'online'])
 })
 
-test('a link whose place another took is asked for anew, without trouble', async (t) => {
-  // No poll runs beside it, however slow the machine is.
+test('a link that another replaced is opened again, and the claim stays online', async (t) => {
+  // There is no poll beside it, however slow the machine is.
   const clock = stopClock(t)
   const { link, links, asked, states } = await linked(t, hello)
   const l = await link()
@@ -456,7 +456,7 @@ test('a link whose place another took is asked for anew, without trouble', async
   assert.deepEqual(states, [])
 })
 
-test('a claim that is closed closes its link, and begins nothing that came after', async (t) => {
+test('closing a claim closes its link, and later requests are not handled', async (t) => {
   let handled = 0
   const { gateway, claim, link } = await linked(t, () => (handled++, new Response()))
   const l = await link()
@@ -467,7 +467,7 @@ test('a claim that is closed closes its link, and begins nothing that came after
   assert.deepEqual([l.closed, handled, gateway.seen.sessions], [1000, 0, ['c0']])
 })
 
-test('a page that goes away closes the link, and one that is shown opens another', async (t) => {
+test('a page that goes away closes its link, and opens another when it is shown', async (t) => {
   const page = new EventTarget()
   globalThis.addEventListener = page.addEventListener.bind(page)
   globalThis.document = new EventTarget()
@@ -491,7 +491,7 @@ test('a page that goes away closes the link, and one that is shown opens another
   await link(3)
 })
 
-test('a network that is back has a link tried at once', async (t) => {
+test('when the network is back, the SDK tries a link at once', async (t) => {
   const page = new EventTarget()
   globalThis.addEventListener = page.addEventListener.bind(page)
   t.after(() => delete globalThis.addEventListener)
@@ -502,7 +502,7 @@ test('a network that is back has a link tried at once', async (t) => {
   await link()
 })
 
-test('much content of known length is posted as one Blob', async (t) => {
+test('long content of known length is posted as one Blob', async (t) => {
   const { gateway, link, ended } = await linked(t, () => new Response(new Blob([bytes(300_000)])))
   const l = await link()
   l.tell(request('x1'))
@@ -514,7 +514,7 @@ test('much content of known length is posted as one Blob', async (t) => {
   assert.deepEqual(l.of('response', 'part'), [])
 })
 
-test('frames of a WebSocket that are sent together go in one part, and wait for no result', async (t) => {
+test('frames of a WebSocket that are sent at the same time share a part, and do not wait for results', async (t) => {
   let socket
   const { gateway, link } = await linked(t, (_, info) => void (socket = info.upgrade()))
   const l = await link()

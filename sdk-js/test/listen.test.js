@@ -1,4 +1,4 @@
-// Polls that are streams. What data can say is in schema/vectors/client.json.
+// Polls that are streams. Cases that are data are in schema/vectors/client.json.
 import assert from 'node:assert/strict'
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -24,7 +24,7 @@ async function serving(t, handler, script, options) {
   return { gateway, claim, states }
 }
 
-test('a poll for a stream asks for no wait', async (t) => {
+test('a poll for a stream does not ask for a wait', async (t) => {
   const { gateway } = await serving(t, () => new Response())
   await until(() => gateway.streams.length)
   const { headers } = gateway.seen.requests.find(({ url }) => url === '/requests')
@@ -50,7 +50,7 @@ test('a message begins before the stream ends, and its cursor is in the next pol
   assert.deepEqual(gateway.seen.polls, ['c0', 's2'])
 })
 
-test('lines are read wherever they are cut', async (t) => {
+test('lines are read however their bytes are split', async (t) => {
   const { gateway } = await serving(t, (_, { headers }) => new Response(headers[0][1]))
   await until(() => gateway.streams.length)
   const line = JSON.stringify({ cursor: 's1', ...request('x1', { headers: [['A', 'ä€😀']] }) })
@@ -61,7 +61,7 @@ test('lines are read wherever they are cut', async (t) => {
   assert.equal(gateway.seen.answers[0].id, 'x1')
 })
 
-test('what was not begun when the claim is closed is left to others', async (t) => {
+test('requests that are not handled when the claim is closed go to other sessions', async (t) => {
   const begun = []
   const { gateway, claim } = await serving(t, (_, { id }) => {
     begun.push(id)
@@ -80,7 +80,7 @@ for (const [what, reply] of [
   ['end without a byte', { lines: [], ends: true }],
   ['are cut at once', { lines: [''], drop: true }],
 ]) {
-  test(`streams that ${what} are not asked for in a tight loop`, async (t) => {
+  test(`streams that ${what} are not repeated in a tight loop`, async (t) => {
     const clock = stopClock(t)
     const requests = Array.from({ length: 10_000 }, () => reply)
     const { gateway, states } = await serving(t, () => new Response(), { requests })
@@ -92,7 +92,7 @@ for (const [what, reply] of [
   })
 }
 
-test('a line that is no message ends its stream', async (t) => {
+test('a line that is not a message ends its stream', async (t) => {
   const gateway = await scriptedGateway({
     transports: ['json', 'ndjson'],
     requests: [{ lines: ['', 'no JSON'] }],
@@ -148,7 +148,7 @@ test('a new session asks for streams again', async (t) => {
   assert.deepEqual(gateway.seen.forms, ['ndjson', 'json', 'ndjson'])
 })
 
-test('a fetch whose Response has no stream gets batches', async (t) => {
+test('with a fetch whose Response has no stream the SDK polls for batches', async (t) => {
   const fetch = async (url, init) => {
     const response = await globalThis.fetch(url, init)
     return new Proxy(response, {
@@ -165,7 +165,7 @@ test('a fetch whose Response has no stream gets batches', async (t) => {
   assert.deepEqual(states, [])
 })
 
-test('where the other modules cannot be loaded there are batches, and no upgrade', async (t) => {
+test('if the other modules cannot be loaded, the SDK polls for batches, and has no upgrade', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'reversehttp-alone-'))
   t.after(() => rm(dir, { recursive: true }))
   const alone = join(dir, 'sdk.mjs')
@@ -204,7 +204,7 @@ test('a module that loads late is used once it is there', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'reversehttp-late-'))
   t.after(() => rm(dir, { recursive: true }))
   await copyFile(new URL(module), join(dir, 'index.mjs'))
-  // The module imports ./stream.js; that loads when the test says so.
+  // The module imports ./stream.js, which the test lets load later.
   await writeFile(
     join(dir, 'stream.js'),
     `await new Promise((resolve) => (globalThis.load = resolve))
@@ -242,7 +242,7 @@ test('Node ends when the claim is closed', async (t) => {
   assert.equal(stdout, 'closed\n')
 })
 
-test('early hints go ahead of the answer, and bad ones are reported', async (t) => {
+test('early hints are sent before the answer, and invalid ones are reported', async (t) => {
   const results = ({ messages }) => ({
     status: 202,
     json: {

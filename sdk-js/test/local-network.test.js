@@ -1,4 +1,4 @@
-// A page that may not reach every network, told by globals of a page. What a browser does about it is tested in e2e.
+// A page that may not reach every network, imitated by globals of a page. e2e tests the behaviour of browsers.
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { serve } from './built.js'
@@ -55,7 +55,7 @@ async function served(t, options) {
   return gateway
 }
 
-test('each request to this machine says that it goes there', async (t) => {
+test('each request to this machine has its address space', async (t) => {
   const gateway = await served(t)
   assert.ok(gateway.seen.claims.length)
   assert.ok(asked.length >= 2)
@@ -97,7 +97,7 @@ for (const [host, space] of [
   })
 }
 
-test('the option says it of a name that does not show it', async () => {
+test('the option gives the address space of a name that does not show it', async () => {
   globalThis.fetch = async (_, init) => {
     asked.push(init.targetAddressSpace)
     throw new TypeError('nobody there')

@@ -1,4 +1,4 @@
-// What an exchange had is garbage once it is over, and its signal aborts only where something went wrong.
+// After an exchange its objects are garbage, and its signal aborts only if something went wrong.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
@@ -15,7 +15,7 @@ const exchanges = 8
 const streamed = { method: 'POST', bodyUrl: '{origin}/content' }
 const long = { status: 200, body: 'x'.repeat(100_000) }
 
-/** Every AbortController there was, weakly. */
+/** Weak references to all AbortControllers. */
 const controllers = []
 const Plain = AbortController
 globalThis.AbortController = class AbortController extends Plain {
@@ -25,7 +25,7 @@ globalThis.AbortController = class AbortController extends Plain {
   }
 }
 
-/** A stream that refers to its request, as those of handlers do. */
+/** A stream that refers to its request, like those of handlers. */
 function stream(request, chunks, end) {
   return new ReadableStream(
     {
@@ -43,7 +43,7 @@ const failing = () => Promise.reject(new Error('out of paper'))
 
 const leave = (gateway, id) => gateway.deliver({ type: 'cancel', id, reason: 'visitor_gone' })
 
-// How an exchange goes. Where it `aborts`, its signal does.
+// The courses of an exchange. If one `aborts`, its signal must abort.
 const kinds = {
   'a whole answer': { handle: (request) => new Response(request.url) },
   'an answer after early hints': {
@@ -126,7 +126,7 @@ for (const [name, { members, content, handle, visit, aborts }] of Object.entries
   })
 }
 
-// How a WebSocket goes, whose handler sends back what comes.
+// The courses of a WebSocket whose handler echoes.
 const sockets = {
   'is closed by its visitor': { visit: (visitor) => visitor.send(frame(close, closing(1000))) },
   'is closed by the handler': {
@@ -158,7 +158,7 @@ function echo(_, info) {
   socket.onmessage = ({ data }) => (data === 'close' ? socket.close(1000) : socket.send(data))
 }
 
-test('a handler that answers before all content came ends the request for it', async (t) => {
+test('a handler that answers before all content has arrived ends the request for content', async (t) => {
   const { handle } = kinds['content whose beginning is read']
   const { gateway, ended } = await serving(t, handle)
   let closed
@@ -176,7 +176,7 @@ async function drain(reader) {
   while (!(await reader.read()).done);
 }
 
-test('what a handler reads after its answer is an error, not an end', async (t) => {
+test('reading content after the answer is an error, not its end', async (t) => {
   let rest
   const { gateway } = await serving(t, async (request) => {
     const reader = request.body.getReader()
@@ -191,7 +191,7 @@ test('what a handler reads after its answer is an error, not an end', async (t) 
   await assert.rejects(rest, { name: 'AbortError' })
 })
 
-test('many WebSockets at a time are no reason to warn of a leak', async (t) => {
+test('many WebSockets at a time cause no warning about a leak', async (t) => {
   const warnings = []
   const warn = ({ message }) => warnings.push(message)
   process.on('warning', warn)
@@ -213,7 +213,7 @@ test('many WebSockets at a time are no reason to warn of a leak', async (t) => {
   assert.deepEqual(warnings, [])
 })
 
-/** Serves a handler, and remembers what its exchanges have, weakly. */
+/** Serves a handler, and keeps weak references to the objects of its exchanges. */
 async function serving(t, handle) {
   const gateway = await scriptedGateway()
   controllers.length = 0
@@ -233,10 +233,10 @@ async function serving(t, handle) {
     await gateway.close()
   })
   await until(() => gateway.parked)
-  // Those of the poll and the claim; of a few that were for claiming some may be left.
+  // Those of the poll and the claim, and perhaps some of the few for claiming.
   const before = live(controllers).length
   const ended = (n) => until(() => count.ended === n, `the end of ${n}`)
-  /** Waits until all of it is garbage. */
+  /** Waits until all of these objects are garbage. */
   async function checked(aborted) {
     assert.equal(kept.length, 3 * exchanges)
     const left = () => {
@@ -249,7 +249,7 @@ async function serving(t, handle) {
   return { gateway, claim, ended, checked }
 }
 
-/** The names of what is not garbage yet. */
+/** Returns the names of the objects that are not garbage yet. */
 function live(refs) {
   return refs.flatMap((ref) => ref.deref()?.constructor.name ?? [])
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { request, until } from './scripted-gateway.js'
 import { serving } from './serving.js'
 
-test('a message that is no object is skipped and ends nothing', async (t) => {
+test('a message that is not an object is skipped, and the poll continues', async (t) => {
   const { gateway, claim } = await serving(t, () => new Response())
   await gateway.deliver(null, 7, 'request', [], true, {}, request('x1'))
   await gateway.deliver(null)

@@ -1,4 +1,4 @@
-// The package as somebody else has it: packed, unpacked, imported, type-checked, its README followed.
+// The package as its users have it: packed, unpacked, imported and type-checked, with the snippets of its README.
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
@@ -122,7 +122,7 @@ test('handlers of routers fit without a cast, in a strict program', async () => 
     '--module',
     'nodenext',
   ]
-  // Without the types of Node, and without esnext.disposable but for what the package itself asks for.
+  // Without the types of Node, and without esnext.disposable unless the package itself references it.
   const { stdout } = await run(
     bin('tsc'),
     [...flags, '--lib', 'es2022,dom,dom.iterable', '--types', '', 'program.ts'],
@@ -140,7 +140,7 @@ const snippets = [...readme.matchAll(/^```js\n(.*?)^```$/gms)].map((m) => m[1])
 
 test('README has snippets', () => assert.ok(snippets.length >= 4))
 
-// What a snippet for a page needs of it.
+// The parts of a page that a snippet needs.
 const page =
   'globalThis.document = Object.assign(new EventTarget(), { querySelector: () => ({}) })\n'
 

@@ -1,4 +1,4 @@
-// The life of a page, told by an EventTarget in the place of window. What only a browser does is tested in e2e.
+// The life of a page, imitated by an EventTarget in place of window. e2e tests the behaviour of browsers.
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { serve } from './built.js'
@@ -18,7 +18,7 @@ afterEach(() => {
 
 const event = (type, persisted) => Object.assign(new Event(type), { persisted })
 
-test('a page that goes away ends its session with what it has begun, in a request that outlives it', async (t) => {
+test('a page that goes away ends its session by a request that outlives it, with the cursor of the requests that it began', async (t) => {
   const calls = []
   const { gateway } = await serving(t, (url, init) => {
     if (init.method === 'DELETE') calls.push(init)
@@ -39,7 +39,7 @@ for (const [type, persisted] of [
   ['pagehide', true],
   ['freeze', undefined],
 ]) {
-  test(`a ${type} of a page that is kept has no visitor wait for it`, async (t) => {
+  test(`a ${type} of a page that is kept lets no visitor wait for it`, async (t) => {
     const calls = []
     const { gateway } = await serving(t, (url, init) => {
       if (init.method === 'DELETE') calls.push(init)
@@ -55,7 +55,7 @@ for (const [type, persisted] of [
   })
 }
 
-test('a browser that can is left the end of the session, until the page says goodbye itself', async (t) => {
+test('with fetchLater the browser ends the session, unless the page does it by itself', async (t) => {
   const left = []
   globalThis.fetchLater = (url, init) => void left.push({ url, ...init })
   t.after(() => delete globalThis.fetchLater)
@@ -79,7 +79,7 @@ test('a browser that can is left the end of the session, until the page says goo
   assert.ok(left.every(({ signal }) => signal.aborted))
 })
 
-test('a browser that refuses to be left it, and a program with its own fetch, change nothing', async (t) => {
+test('a fetchLater that throws changes nothing, and with the option fetch it is not called', async (t) => {
   let asked = 0
   globalThis.fetchLater = () => {
     asked++
@@ -116,7 +116,7 @@ test('a page that comes back from the cache claims again', async (t) => {
   assert.deepEqual(states, ['reconnecting', 'online'])
 })
 
-test('a machine that slept asks the gateway at once', async (t) => {
+test('after the sleep of the machine the SDK polls at once', async (t) => {
   const clock = stopClock(t)
   let slept = 0
   const now = Date.now.bind(Date)
@@ -149,7 +149,7 @@ for (const [name, target] of [
   ['online', () => page],
   ['resume', () => globalThis.document],
 ]) {
-  test(`${name} asks the gateway at once, with the same cursor`, async (t) => {
+  test(`${name} makes the SDK poll at once, with the same cursor`, async (t) => {
     const { gateway, claim } = await serving(t)
     await until(() => gateway.parked)
     target().dispatchEvent(new Event(name))
@@ -161,7 +161,7 @@ for (const [name, target] of [
   })
 }
 
-test('a page that is frozen leaves its session at once, and claims again when it goes on', async (t) => {
+test('a page that is frozen leaves its session at once, and claims again when it resumes', async (t) => {
   const { gateway, claim, states } = await serving(t)
   await until(() => gateway.parked)
   const { document } = globalThis
@@ -174,7 +174,7 @@ test('a page that is frozen leaves its session at once, and claims again when it
   assert.deepEqual(states, ['reconnecting', 'online'])
 })
 
-test('a page in the back/forward cache is frozen, too, and leaves and comes back once', async (t) => {
+test('a page in the back/forward cache is also frozen, and leaves and comes back only once', async (t) => {
   const { gateway, claim, states } = await serving(t)
   await until(() => gateway.parked)
   page.dispatchEvent(event('pagehide', true))
@@ -187,7 +187,7 @@ test('a page in the back/forward cache is frozen, too, and leaves and comes back
   assert.deepEqual(states, ['reconnecting', 'online'])
 })
 
-test('a page without a network is reconnecting at once, and with one online again', async (t) => {
+test('a page that goes offline is reconnecting at once, and online again with the network', async (t) => {
   let network = true
   const { gateway, claim, states } = await serving(t, (url, init) =>
     network ? fetch(url, init) : Promise.reject(new TypeError('no network')),
@@ -219,7 +219,7 @@ test('a page that is wrongly reported offline is online again by itself', async 
   assert.deepEqual(states, ['reconnecting', 'online'])
 })
 
-test('what could not be answered without a network is answered with one', async (t) => {
+test('answers that could not be sent offline are sent once the network is back', async (t) => {
   let network = true
   let answer
   let tries = 0
@@ -233,7 +233,7 @@ test('what could not be answered without a network is answered with one', async 
     },
     handler,
   )
-  // Each wait is as long as it may be, so that none of them is over by itself.
+  // Each wait is as long as possible, so that none ends by itself.
   t.mock.method(Math, 'random', () => 1e6)
   await gateway.deliver(request('x1'))
   await until(() => answer && gateway.parked)

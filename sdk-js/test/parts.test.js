@@ -9,12 +9,12 @@ const accepted = (id) => ({ status: 202, json: { results: [{ id, status: 'accept
 const contentOf = ({ body, bodyBase64 }) =>
   Buffer.from(body ?? bodyBase64 ?? '', bodyBase64 && 'base64')
 const of = (gateway, id) => gateway.seen.answers.filter((a) => a.id === id)
-/** Waits for the last message of an answer, and gives all of them. */
+/** Waits for the last message of an answer, and returns all its messages. */
 async function whole(gateway, id) {
   await until(() => of(gateway, id).some((a) => !a.more), `the end of ${id}`)
   return of(gateway, id)
 }
-/** A stream, and what pushes, ends and fails it; `cancelled` holds the reason. */
+/** A stream, with functions that push chunks, end it and fail it. `cancelled` has the reason. */
 function source() {
   const s = { pulls: 0 }
   s.stream = new ReadableStream(
@@ -58,7 +58,7 @@ for (const [what, make, content] of [
   })
 }
 
-test('a stream that has nothing yet begins its answer', async (t) => {
+test('a stream without content yet begins its answer', async (t) => {
   const s = source()
   const { gateway } = await serving(t, () => new Response(s.stream, { headers: { 'X-A': '1' } }))
   await gateway.deliver(request('x1'))
@@ -74,7 +74,7 @@ test('a stream that has nothing yet begins its answer', async (t) => {
   assert.deepEqual((await whole(gateway, 'x1'))[1], { type: 'part', id: 'x1', seq: 1 })
 })
 
-test('one part is on its way at a time, and what comes meanwhile goes together', async (t) => {
+test('one part is in flight at a time, and chunks that come meanwhile share the next', async (t) => {
   const s = source()
   const { gateway } = await serving(t, () => new Response(s.stream))
   await gateway.deliver(request('x1'))
@@ -99,7 +99,7 @@ test('one part is on its way at a time, and what comes meanwhile goes together',
   )
 })
 
-test('a part that is held back holds up no other answer', async (t) => {
+test('a part that the gateway holds back delays no other answer', async (t) => {
   const s = source()
   const { gateway, exchange } = await serving(t, (r) =>
     r.url.endsWith('/slow') ? new Response(s.stream) : new Response('quick'),
@@ -116,7 +116,7 @@ test('a part that is held back holds up no other answer', async (t) => {
   await whole(gateway, 'slow')
 })
 
-test('no more of a stream is read than a visitor takes', async (t) => {
+test('a stream is read only as fast as the visitor takes it', async (t) => {
   const chunk = new Uint8Array(1 << 16)
   let pulls = 0
   const stream = new ReadableStream(
@@ -129,13 +129,13 @@ test('no more of a stream is read than a visitor takes', async (t) => {
   await gateway.deliver(request('x1'))
   await until(() => held)
   await gateway.settled()
-  // The beginning, the part that is held back, one that waits, and a chunk on top of each.
+  // The beginning, the part that is held back, one that waits, and one chunk more for each.
   assert.ok(pulls <= 16, `${pulls} chunks were read`)
   await gateway.deliver({ type: 'cancel', id: 'x1', reason: 'visitor_gone' })
   held(accepted('x1'))
 })
 
-test('content comes out as it went in, in parts that are no larger than the gateway takes', async (t) => {
+test('content arrives unchanged, in parts no larger than the gateway accepts', async (t) => {
   const text = 'ä€😀'.repeat(70_000)
   const binary = Buffer.from(Array.from({ length: 700_000 }, (_, i) => (i * 7919) >> 3))
   const { gateway } = await serving(t, (r) =>
@@ -174,7 +174,7 @@ test('the answer to HEAD does not wait for the end of a stream, and cancels it',
   await until(() => 'cancelled' in s)
 })
 
-test('a stream that fails in the middle is an abort and an error', async (t) => {
+test('a stream that fails midway is an abort and an error', async (t) => {
   const s = source()
   const { gateway, claim } = await serving(t, () => new Response(s.stream))
   const errors = []
@@ -200,7 +200,7 @@ test('chunks that are not bytes are an error that says so', async (t) => {
   assert.match((await reported).message, /not bytes/)
 })
 
-test('closing the claim cancels what streams', async (t) => {
+test('closing the claim cancels streams', async (t) => {
   const s = source()
   const { gateway, claim } = await serving(t, () => new Response(s.stream))
   await gateway.deliver(request('x1'))
@@ -209,7 +209,7 @@ test('closing the claim cancels what streams', async (t) => {
   assert.equal(s.cancelled.name, 'AbortError')
 })
 
-test('a stream takes no place of a handler', async (t) => {
+test('a stream does not count as a running handler', async (t) => {
   const s = source()
   const { gateway, exchange } = await serving(
     t,
@@ -221,7 +221,7 @@ test('a stream takes no place of a handler', async (t) => {
   assert.equal((await exchange({})).status, 200)
 })
 
-test('a stream outlives the time in which its answer had to begin', async (t) => {
+test('a stream may last longer than the timeout of the exchange', async (t) => {
   const clock = stopClock(t)
   const s = source()
   const { gateway } = await serving(t, () => new Response(s.stream))
@@ -236,7 +236,7 @@ test('a stream outlives the time in which its answer had to begin', async (t) =>
   assert.equal((await whole(gateway, 'x1')).map((m) => m.body ?? '').join(''), 'still here')
 })
 
-test('content that is computed chunk by chunk lets the loop turn', async (t) => {
+test('content that is computed chunk by chunk does not block the event loop', async (t) => {
   let clockMs = performance.now()
   t.mock.method(performance, 'now', () => clockMs)
   let chunks = 200
@@ -266,7 +266,7 @@ test('content that is computed chunk by chunk lets the loop turn', async (t) => 
     inTurns.reduce((a, b) => a + b),
     200,
   )
-  // 100 ms are not over with ten, and one is asked for ahead.
+  // Ten chunks take less than 100 ms, and one more is pulled ahead.
   assert.ok(Math.max(...inTurns) <= 12, `${inTurns.filter((n) => n)} chunks in each turn`)
 })
 

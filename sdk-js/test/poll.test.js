@@ -12,7 +12,7 @@ test('the next poll is open before a handler has answered', async (t) => {
   assert.deepEqual(gateway.seen.answers, [])
 })
 
-test('an id that comes again is not handled again', async (t) => {
+test('a repeated id is not handled again', async (t) => {
   const handled = []
   const { gateway } = await serving(t, async (_, { id }) => {
     handled.push(id)
@@ -25,7 +25,7 @@ test('an id that comes again is not handled again', async (t) => {
   assert.deepEqual(handled, ['x1', 'x2', 'x3'])
 })
 
-test('an answer that a lost session could not take is given to the next one', async (t) => {
+test('an answer that a lost session could not send goes by the next session', async (t) => {
   let answer
   const { gateway, claim } = await serving(
     t,
@@ -84,7 +84,7 @@ for (const [status, code] of [
   })
 }
 
-test('a label that another took meanwhile closes the claim', async (t) => {
+test('the claim closes if another program has taken the label meanwhile', async (t) => {
   const json = { title: '', status: 403, code: 'label_taken', detail: '' }
   const { gateway, claim, states } = await serving(t, () => new Response(), {
     claims: [{}, { status: 403, json }],
@@ -94,7 +94,7 @@ test('a label that another took meanwhile closes the claim', async (t) => {
   assert.deepEqual(states, ['reconnecting', 'closed'])
 })
 
-test('a refusal without a code comes from something in between, and passes', async (t) => {
+test('a refusal without a code comes from an intermediary, and the SDK continues', async (t) => {
   const { gateway, claim } = await serving(t, () => new Response(), {
     requests: [{ status: 403 }, { status: 502 }, { status: 200, json: 'welcome to this café' }],
   })
@@ -118,7 +118,7 @@ test('a lost connection is reconnecting until the gateway answers, with the same
   assert.equal(claim.state, 'online')
 })
 
-test('a connection that died in silence is noticed', async (t) => {
+test('a connection that died without an error is noticed', async (t) => {
   const clock = stopClock(t)
   const polls = []
   const fetch = async (url, init) => {
@@ -154,11 +154,11 @@ test('Retry-After is honoured', async (t) => {
   clock.tick(999)
   await gateway.settled()
   assert.equal(gateway.seen.claims.length, 1)
-  clock.tick(1 + 200) // and the jitter
+  clock.tick(1 + 200) // and the largest jitter
   await until(() => gateway.seen.claims.length === 2)
 })
 
-test('a gateway that does not wait is not asked in a tight loop', async (t) => {
+test('a gateway that answers polls at once is not polled in a tight loop', async (t) => {
   const requests = Array.from({ length: 10_000 }, () => ({ status: 204 }))
   const clock = stopClock(t)
   const { gateway } = await serving(t, () => new Response(), { requests })
@@ -178,7 +178,7 @@ for (const [what, transports, reply] of [
   ['new cursors and no messages', ['json'], (i) => batch(`d${i}`)],
   ['the same stream', ['json', 'ndjson'], () => stream],
 ]) {
-  test(`polls that bring ${what} again and again wait longer and longer`, async (t) => {
+  test(`polls that bring ${what} repeatedly are further and further apart`, async (t) => {
     const requests = Array.from({ length: 10_000 }, (_, i) => reply(i))
     const clock = stopClock(t)
     const handled = []
@@ -186,7 +186,7 @@ for (const [what, transports, reply] of [
       transports,
       requests,
     })
-    // What brought news is followed at once.
+    // After a poll with something new the next follows at once.
     const news = what !== 'new cursors and no messages' ? 1 : 0
     const { polls } = gateway.seen
     for (let round = 0; round < 12; round++) {
@@ -201,7 +201,7 @@ for (const [what, transports, reply] of [
   })
 }
 
-test('news after a replay is followed at once', async (t) => {
+test('after something new that follows a replay the next poll follows at once', async (t) => {
   const clock = stopClock(t)
   const again = batch('d1', request('x1'))
   const { gateway } = await serving(t, () => new Response(), {
@@ -214,8 +214,8 @@ test('news after a replay is followed at once', async (t) => {
   assert.deepEqual(gateway.seen.polls, ['c0', 'd1', 'd1', 'd2'])
 })
 
-test('an answer without an end is given up', async (t) => {
-  // As long as an answer may be and a little more, so that it is not all kept in this test either.
+test('an endless answer is given up', async (t) => {
+  // A little longer than an answer may be, written in pieces so that this test does not hold it all.
   const piece = new Uint8Array(1 << 24).fill(32)
   let pieces = 0
   let cancelled = false

@@ -9,7 +9,7 @@ const { receive } = await helper('receive')
 const at = new URL('../../schema/vectors/webhooks.json', import.meta.url)
 const { cases } = JSON.parse(await readFile(at, 'utf8'))
 
-describe('webhooks are received as every case says', () => {
+describe('a receiver passes every case', () => {
   for (const c of cases) test(c.name, (t) => receiveAll(t, c))
 })
 
@@ -54,7 +54,7 @@ function bytesOf({ body = '', bodyBase64, bodyRepeat }) {
   return bodyBase64 ? Buffer.from(bodyBase64, 'base64') : Buffer.from(body)
 }
 
-/** The arguments of a handler. */
+/** Returns the arguments of a handler. */
 function asked(of) {
   const { method, target = '/', headers } = of
   const content = new Uint8Array(bytesOf(of))
@@ -77,7 +77,7 @@ async function compare(response, want, why) {
   } else if (want.body !== undefined) assert.equal(content, want.body, why)
 }
 
-test('a receiver is made with what it needs', () => {
+test('a receiver with missing or wrong options throws', () => {
   const needs = [
     { preset: 'other', secret: 's' },
     { preset: 'toString', secret: 's' },
@@ -95,7 +95,7 @@ test('a receiver is made with what it needs', () => {
   }
 })
 
-test('a receiver remembers the newest, and has a bound for what is with its handler', async () => {
+test('a receiver remembers the newest webhooks, and bounds those that its handler processes', async () => {
   const send = async (receiver, id) => {
     const headers = [['ce-source', '/a'], ['ce-id', `${id}`]] // prettier-ignore
     return (await receiver(...asked({ method: 'POST', headers, body: '{}' }))).status
@@ -118,7 +118,7 @@ test('a receiver remembers the newest, and has a bound for what is with its hand
   assert.equal(await send(slow, 1024), 204)
 })
 
-test('content that streams is received whole, and only up to its bound', async () => {
+test('streamed content is received whole, up to its bound', async () => {
   const read = []
   const receiver = receive({ preset: 'cloudevents' }, async (request) => {
     read.push((await request.bytes?.())?.length ?? (await request.arrayBuffer()).byteLength)
@@ -138,7 +138,7 @@ test('content that streams is received whole, and only up to its bound', async (
   assert.ok(cancelled)
 })
 
-test('a receiver is a handler', async (t) => {
+test('a receiver can be served as a handler', async (t) => {
   const { exchange } = await serving(
     t,
     receive({ preset: 'cloudevents' }, (request) => new Response(request.body, { status: 201 })),

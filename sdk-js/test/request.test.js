@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { serving } from './serving.js'
 
-test('a Request is what the visitor sent', async (t) => {
+test('the Request has what the visitor sent', async (t) => {
   const { exchange } = await serving(t, async (r, info) => {
     const { method, url, headers } = r
     assert.deepEqual([...info.content], [...new Uint8Array(await r.clone().arrayBuffer())])
@@ -25,7 +25,7 @@ test('a Request is what the visitor sent', async (t) => {
     method: 'POST',
     url: 'http://demo.localhost:8080/b;c?d=%zz&e=%C3%A9',
     text: 'é\n',
-    // No Content-Type: nobody sent one.
+    // The visitor sent no Content-Type.
     headers: [
       ['cookie', 'a=b'],
       ['host', 'demo.localhost:8080'],

@@ -7,7 +7,7 @@ import { request, scriptedGateway, until } from './scripted-gateway.js'
 const ids = (post) => post.messages.map((m) => m.id)
 const many = (n, members) => Array.from({ length: n }, (_, i) => request(`x${i}`, members))
 
-test('answers that wait for a POST go together in the next one', async (t) => {
+test('answers that wait during a POST share the next one', async (t) => {
   stopClock(t)
   let first
   const held = new Promise((resolve) => (first = resolve))
@@ -25,14 +25,14 @@ test('answers that wait for a POST go together in the next one', async (t) => {
   assert.deepEqual(gateway.seen.posts.map(ids), [['a'], ['b', 'c', 'd']])
 })
 
-test('a POST has at most as many answers as the gateway takes', async (t) => {
+test('a POST has at most as many answers as the gateway accepts', async (t) => {
   const { gateway } = await serving(t, () => new Response(), { limits: { batch: 3 } })
   await gateway.deliver(...many(8))
   await until(() => gateway.seen.answers.length === 8)
   for (const post of gateway.seen.posts) assert.ok(post.messages.length <= 3)
 })
 
-test('a POST has at most as many bytes as the gateway takes', async (t) => {
+test('a POST has at most as many bytes as the gateway accepts', async (t) => {
   const answerBytes = 6000
   const { gateway } = await serving(t, () => new Response('é'.repeat(500)), {
     limits: { answerBytes },
@@ -46,7 +46,7 @@ test('a POST has at most as many bytes as the gateway takes', async (t) => {
   assert.ok(gateway.seen.posts.length < 9, 'no two went together')
 })
 
-test('large answers go in several POSTs, so that none waits for many', async (t) => {
+test('large answers go in several POSTs, so that none waits for many others', async (t) => {
   stopClock(t)
   let first
   const held = new Promise((resolve) => (first = resolve))
@@ -65,7 +65,7 @@ test('large answers go in several POSTs, so that none waits for many', async (t)
   }
 })
 
-test('an answer larger than the gateway takes becomes 500 and an error', async (t) => {
+test('an answer larger than the gateway accepts becomes 500 and an error', async (t) => {
   const { gateway, errors } = await serving(t, () => new Response('x'.repeat(3000)), {
     responses: [{ status: 413, json: { status: 413, code: 'content_too_large' } }],
   })
@@ -75,7 +75,7 @@ test('an answer larger than the gateway takes becomes 500 and an error', async (
   assert.deepEqual(errors, ['invalid'])
 })
 
-test('answers that are too large together for something in between go one by one', async (t) => {
+test('answers that are together too large for an intermediary go one by one', async (t) => {
   stopClock(t)
   let first
   const held = new Promise((resolve) => (first = resolve))
@@ -93,7 +93,7 @@ test('answers that are too large together for something in between go one by one
   assert.deepEqual(errors, [])
 })
 
-test('a POST that failed is sent again, the same', async (t) => {
+test('a failed POST is sent again unchanged', async (t) => {
   const { gateway } = await serving(t, () => new Response('kept'), {
     responses: [{ drop: true }, { status: 500 }, { status: 429 }],
   })
@@ -102,7 +102,7 @@ test('a POST that failed is sent again, the same', async (t) => {
   for (const post of gateway.seen.posts) assert.deepEqual(post, gateway.seen.posts[0])
 })
 
-test('a POST is not repeated when nobody waits for it', async (t) => {
+test('a POST is not repeated once all its visitors have left', async (t) => {
   const clock = stopClock(t)
   const { gateway, claim } = await serving(t, () => new Response('late'), {
     responses: Array.from({ length: 1000 }, () => ({ drop: true })),
@@ -143,7 +143,7 @@ test('an answer that the gateway finds invalid becomes 500 and an error', async 
   assert.match(message, /no field value \/headers\/0\/1/)
 })
 
-test('what the gateway leaves out of an answer is an error, and the answer stands', async (t) => {
+test('a field that the gateway drops from an answer is reported, and the answer is sent', async (t) => {
   const partly = ({ messages: [{ id }] }) => ({
     status: 202,
     json: {

@@ -1,10 +1,10 @@
-// A gateway that answers as a script says and remembers what it saw: schema/vectors/README.md.
+// A gateway that follows a script and remembers its requests: schema/vectors/README.md.
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { frame, media, unframe } from './framed.js'
 import { offerLinks } from './scripted-link.js'
 
-/** Whole limits; a script may lower some. */
+/** The limits; a script may lower some. */
 export const limits = {
   inlineBytes: 65536,
   contentBytes: 1 << 30,
@@ -67,7 +67,7 @@ export async function scriptedGateway(script = {}) {
   async function answer(req, res) {
     if (req.url === '/nothing') return give(res, 204)
     const isFramed = req.headers['content-type'] === media
-    // Sees it come.
+    // Notes its arrival.
     const upload = isFramed && replies.framed.shift()
     if (upload) return upload(req, res)
     const chunks = []
@@ -96,7 +96,7 @@ export async function scriptedGateway(script = {}) {
     if (route === 'requests') {
       seen.polls.push(req.headers['last-event-id'] ?? '')
       seen.forms.push(form)
-      // It takes the place of a link, unless it was given up on its way.
+      // The poll replaces a link, unless the program has given the poll up by now.
       setImmediate(() => req.socket.destroyed || server.emit('poll'))
     }
     if (route === 'responses') {
@@ -127,7 +127,7 @@ export async function scriptedGateway(script = {}) {
     return give(res, 204)
   }
 
-  /** Writes each line by itself, and parks what stays open. */
+  /** Writes each line separately, and parks the stream if it stays open. */
   async function stream(res, form, { lines, tail = '', ends, drop }) {
     const type = form === 'framed' ? media : 'application/x-ndjson'
     res.writeHead(200, { 'Content-Type': type }).flushHeaders()
@@ -180,7 +180,7 @@ export async function scriptedGateway(script = {}) {
     origin,
     server,
     seen,
-    /** How many polls are parked. */
+    /** Returns how many polls are parked. */
     get parked() {
       return parked.length
     },
@@ -189,7 +189,7 @@ export async function scriptedGateway(script = {}) {
       await until(() => parked.length > 0)
       give(parked.shift(), 200, located({ cursor: `d${++batches}`, messages }))
     },
-    /** The streams that are open. */
+    /** Returns the open streams. */
     streams,
     /** Writes these lines to the open stream, once there is one. */
     async tell(...lines) {
@@ -203,11 +203,11 @@ export async function scriptedGateway(script = {}) {
       for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
       give(res, status, { title: '', status, code, detail: '' })
     },
-    /** Waits until what the SDK does by itself is done: a few requests go to and fro meanwhile. */
+    /** Waits for a few round trips, so that the SDK has done everything that it does by itself. */
     async settled() {
       for (let i = 0; i < 20; i++) await (await fetch(`${origin}/nothing`)).arrayBuffer()
     },
-    /** Lets the next calls of a route be answered so. */
+    /** Sets the replies to the next calls of a route. */
     script(route, ...more) {
       ;(replies[route] ??= []).push(...more)
     },
@@ -239,7 +239,7 @@ function give(res, status, json) {
   res.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(json))
 }
 
-/** A whole request envelope. */
+/** Returns a complete request envelope. */
 export function request(id, members = {}) {
   const base = members.base ?? 'http://demo.localhost:8080/'
   const target = members.target ?? '/'
@@ -260,10 +260,10 @@ export function request(id, members = {}) {
   }
 }
 
-// Tests may stop the clock of the SDK; this one goes on.
+// Tests may stop the clock of the SDK, but not this one.
 const { setTimeout } = globalThis
 
-/** Waits until something is so; fails after ten minutes. */
+/** Waits until a condition holds; fails after ten minutes. */
 export async function until(so, what = so) {
   for (const end = Date.now() + 600_000; !(await so());) {
     if (Date.now() > end) throw new Error(`never so: ${what}`)

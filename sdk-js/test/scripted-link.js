@@ -5,7 +5,7 @@ import { until } from './scripted-gateway.js'
 
 const subprotocol = 'reversehttp.1'
 
-// Tests may stop the clock of the SDK; this one goes on.
+// Tests may stop the clock of the SDK, but not this one.
 const { setInterval, setTimeout } = globalThis
 
 /**
@@ -91,7 +91,7 @@ export function offerLinks(server, { openings, seen, limits, located, token, fra
     if (results.length && !link.opening.withholds) say(link, { type: 'results', results })
   }
 
-  /** Does what the script says. */
+  /** Follows the script. */
   async function act(link) {
     const { ws, opening } = link
     const so = (fact) => until(() => ws.readyState > 1 || fact())
@@ -107,14 +107,14 @@ export function offerLinks(server, { openings, seen, limits, located, token, fra
   }
 
   return {
-    /** Cuts what is open, and what has no answer. */
+    /** Cuts open links, and upgrades without an answer. */
     close() {
       for (const socket of sockets) socket.destroy()
     },
   }
 }
 
-/** Sends messages: together where they are framed. */
+/** Sends messages, in one piece if they are framed. */
 function say({ ws, framed }, ...messages) {
   if (ws.readyState > 1) return
   if (framed) ws.send(Buffer.concat(messages.map(frame)))

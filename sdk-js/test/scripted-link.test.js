@@ -1,4 +1,4 @@
-// The scripted gateway's end of a link, to a program by hand.
+// The scripted gateway's end of a link, with a program written by hand.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
@@ -26,7 +26,7 @@ const script = {
 }
 
 for (const framed of [false, true]) {
-  test(`a scripted link does what its script says, framed: ${framed}`, async () => {
+  test(`a scripted link follows its script, framed: ${framed}`, async () => {
     const gateway = await scriptedGateway({
       ...script,
       limits: { ...limits, ...(framed && { framedInlineBytes: 65536 }) },

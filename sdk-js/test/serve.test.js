@@ -15,7 +15,7 @@ test('a claim has its label, URL, token and state', async (t) => {
   )
 })
 
-test('the gateway is given its key, and what the claim is to be', async (t) => {
+test('the claim request has the key and the options', async (t) => {
   const gateway = await started(t)
   const wish = { label: 'demo', lease: 5, timeoutMs: 2000, redeliver: 'any', inspect: false }
   const claim = await serve(hello, { gateway: new URL(gateway.origin), key: 'k', ...wish })
@@ -39,7 +39,7 @@ test('a claim has the URL of its recordings, if the gateway has any', async (t) 
   }
 })
 
-test('without a gateway and outside of a page there is nowhere to claim', async () => {
+test('outside of a page the option gateway is required', async () => {
   await assert.rejects(serve(hello), TypeError)
 })
 
@@ -54,13 +54,13 @@ test('a refusal rejects with its code and status', async (t) => {
   assert.equal(gateway.seen.claims.length, 1)
 })
 
-test('a gateway that is not there rejects with network', async () => {
+test('a gateway that cannot be reached rejects with network', async () => {
   const gateway = await scriptedGateway()
   await gateway.close()
   await assert.rejects(serve(hello, { gateway: gateway.origin }), { code: 'network', status: 0 })
 })
 
-test('a server that is no gateway rejects with unexpected', async (t) => {
+test('a server that is not a gateway rejects with unexpected', async (t) => {
   const gateway = await started(t, { discovery: { version: 7 } })
   await assert.rejects(serve(hello, { gateway: gateway.origin }), { code: 'unexpected' })
 })
@@ -122,7 +122,7 @@ for (const [where, location, gateway, tells] of [
   })
 }
 
-test('many claims may have one signal, and Node does not warn of a leak', async (t) => {
+test('many claims can share a signal, and Node does not warn about a leak', async (t) => {
   const gateway = await started(t)
   const warnings = []
   const warn = ({ message }) => warnings.push(message)
@@ -156,7 +156,7 @@ test('the injected fetch makes every request', async (t) => {
   )
 })
 
-test('a reload has the label back that the gateway picked', async (t) => {
+test('a reload gets the label back that the gateway picked', async (t) => {
   const gateway = await started(t)
   const storage = memory()
   const options = { gateway: gateway.origin, storage }
@@ -165,7 +165,7 @@ test('a reload has the label back that the gateway picked', async (t) => {
   assert.deepEqual(gateway.seen.claims, [{}, { label: 'demo', token: 't0' }])
 })
 
-test('a reload shows the token of the label that was asked for', async (t) => {
+test('a reload sends the token of the label that it asks for', async (t) => {
   const gateway = await started(t)
   const options = { gateway: gateway.origin, storage: memory(), label: 'demo' }
   await (await serve(hello, options)).close()
@@ -187,7 +187,7 @@ test('a second claim of the same page does not take the label of the first', asy
   await Promise.all([first.close(), second.close()])
 })
 
-test('a remembered label that another has by now makes room for a new one', async (t) => {
+test('a remembered label that another program has by now is replaced by a new one', async (t) => {
   const taken = { title: '', status: 403, code: 'label_taken', detail: '' }
   const gateway = await started(t, { claims: [{}, { status: 403, json: taken }] })
   const options = { gateway: gateway.origin, storage: memory() }
@@ -196,7 +196,7 @@ test('a remembered label that another has by now makes room for a new one', asyn
   assert.deepEqual(gateway.seen.claims, [{}, { label: 'demo', token: 't0' }, {}])
 })
 
-test('a storage that throws only means that nothing is kept', async (t) => {
+test('with a storage that throws nothing is remembered, and serve works', async (t) => {
   const gateway = await started(t)
   const storage = {
     getItem: () => {
@@ -214,7 +214,7 @@ test('a storage that throws only means that nothing is kept', async (t) => {
   assert.equal(claim.state, 'closed')
 })
 
-test('delete forgets what was remembered', async (t) => {
+test('delete forgets the remembered label', async (t) => {
   const gateway = await started(t)
   const options = { gateway: gateway.origin, storage: memory() }
   await (await serve(hello, options)).delete()

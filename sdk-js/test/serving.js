@@ -1,7 +1,7 @@
 import { serve } from './built.js'
 import { request, scriptedGateway, until } from './scripted-gateway.js'
 
-/** Serves a handler at a scripted gateway until the test is over. */
+/** Serves a handler at a scripted gateway until the end of the test. */
 export async function serving(t, handler, options) {
   const gateway = await scriptedGateway()
   const claim = await serve(handler, { gateway: gateway.origin, drainMs: 0, ...options })
@@ -10,7 +10,7 @@ export async function serving(t, handler, options) {
     await gateway.close()
   })
   let n = 0
-  /** Delivers one request and gives the answer to it. */
+  /** Delivers a request and returns the answer. */
   async function exchange(members) {
     const id = `x${++n}`
     await gateway.deliver(request(id, members))

@@ -1,4 +1,4 @@
-// Slow programs, lines and gateways: none counts as dead. Tests advance the time.
+// Slow programs, lines and gateways do not count as dead. Tests advance the clock.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { serve } from './built.js'
@@ -59,7 +59,7 @@ async function serving(t, handler, { transports = ['json'] } = {}) {
       clockMs += ms
       await tick(ms)
     },
-    /** The clock goes on, and nothing else. */
+    /** Advances only the clock. */
     stand: (ms) => void (clockMs += ms),
     async stall(ms) {
       clockMs += 10 * ms
@@ -74,7 +74,7 @@ async function serving(t, handler, { transports = ['json'] } = {}) {
 
 const settled = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
 
-/** An answer that comes piece by piece. */
+/** An answer that arrives piece by piece. */
 function piecewise(type, status = 200) {
   let controller
   const body = new ReadableStream({ start: (c) => (controller = c) })
@@ -97,7 +97,7 @@ function answerPiecewise(of, type) {
 
 const batch = JSON.stringify({ cursor: 'c1', messages: [request('x1')] })
 
-test('a batch may come slowly', async (t) => {
+test('a batch may arrive slowly', async (t) => {
   const { seen, states, pass, until } = await serving(t, () => new Response('hello'))
   const { push, end } = answerPiecewise(seen.polls[0], 'application/json')
   await settled()
@@ -111,7 +111,7 @@ test('a batch may come slowly', async (t) => {
   assert.deepEqual([seen.polls.length, states], [2, []])
 })
 
-test('a batch that comes to a halt is a failed poll', async (t) => {
+test('a batch that stops arriving is a failed poll', async (t) => {
   const { seen, states, pass } = await serving(t, () => new Response())
   const { push } = answerPiecewise(seen.polls[0], 'application/json')
   push(batch.slice(0, 50))
@@ -122,7 +122,7 @@ test('a batch that comes to a halt is a failed poll', async (t) => {
   assert.deepEqual(states, ['reconnecting'])
 })
 
-test('a large answer may take the time that a slow line needs, and is sent once', async (t) => {
+test('a large answer may take as long as a slow line needs, and is sent once', async (t) => {
   const body = 'x'.repeat(200_000)
   const { seen, states, pass, until } = await serving(t, () => new Response(body))
   seen.polls[0].answer(json({ cursor: 'c1', messages: [request('x1', { timeoutMs: 600_000 })] }))
@@ -136,7 +136,7 @@ test('a large answer may take the time that a slow line needs, and is sent once'
   assert.equal(seen.posts.length, 1)
 })
 
-test('a small answer that is not answered in 30 s is sent again', async (t) => {
+test('a small answer without a result in 30 s is sent again', async (t) => {
   const { seen, pass, until } = await serving(t, () => new Response('hello'))
   seen.polls[0].answer(json({ cursor: 'c1', messages: [request('x1')] }))
   await until(() => seen.posts.length === 1)
@@ -149,7 +149,7 @@ test('a small answer that is not answered in 30 s is sent again', async (t) => {
   assert.equal(seen.posts[1].init.body, seen.posts[0].init.body)
 })
 
-test('an answer that takes long to leave does not hold up others', async (t) => {
+test('an answer that takes long to send does not delay others', async (t) => {
   const { seen, pass, until } = await serving(t, () => new Response('hello'))
   const deliver = (i, ...ids) => {
     const messages = ids.map((id) => request(id))
@@ -167,7 +167,7 @@ test('an answer that takes long to leave does not hold up others', async (t) => 
   assert.deepEqual(ids, [['x1'], ['x2', 'x3']])
 })
 
-test('a program that is too busy for its timers sends answers all the same', async (t) => {
+test('a program that is too busy for its timers still sends answers', async (t) => {
   const posted = []
   const { seen, pass, stand, until } = await serving(t, async () => {
     await new Promise((resolve) => setImmediate(resolve))
@@ -182,7 +182,7 @@ test('a program that is too busy for its timers sends answers all the same', asy
   await pass(1)
 })
 
-test('an answer that left before a silence is sent again after it', async (t) => {
+test('an answer that was sent before a silence is sent again after it', async (t) => {
   const body = 'x'.repeat(200_000)
   const { seen, states, pass, until } = await serving(t, () => new Response(body))
   seen.polls[0].answer(json({ cursor: 'c1', messages: [request('x1', { timeoutMs: 600_000 })] }))
@@ -214,7 +214,7 @@ test('an answer is not sent again because a poll was cut', async (t) => {
   assert.deepEqual([seen.posts.length, seen.posts[0].aborted], [1, undefined])
 })
 
-test('what came while the program stood still is not late', async (t) => {
+test('an answer that arrived while the program stood still is not late', async (t) => {
   const { seen, states, pass, stall, until } = await serving(t, () => new Response('hello'))
   await stall(limits.waitSeconds * 1000 + 10_000)
   assert.deepEqual(states, [])
@@ -224,20 +224,20 @@ test('what came while the program stood still is not late', async (t) => {
   await pass(60_000)
 })
 
-test('a poll is dead when nothing came though the program runs again', async (t) => {
+test('a poll counts as dead if nothing arrives after the program runs again', async (t) => {
   const { states, pass, stall } = await serving(t, () => new Response('hello'))
   await stall(limits.waitSeconds * 1000 + 10_000)
   await pass(1_000)
   assert.deepEqual(states, ['reconnecting'])
 })
 
-test('a program that stands still again and again notices a dead poll all the same', async (t) => {
+test('a program that stands still repeatedly still notices a dead poll', async (t) => {
   const { states, stall } = await serving(t, () => new Response('hello'))
   for (let i = 0; i < 4; i++) await stall(limits.waitSeconds * 1000 + 10_000)
   assert.deepEqual(states, ['reconnecting'])
 })
 
-test('a heartbeat that came while the program stood still is not late', async (t) => {
+test('a heartbeat that arrived while the program stood still is not late', async (t) => {
   const { seen, states, stall } = await serving(t, () => new Response(), {
     transports: ['json', 'ndjson'],
   })
@@ -251,7 +251,7 @@ test('a heartbeat that came while the program stood still is not late', async (t
   assert.deepEqual([seen.polls.length, states], [1, []])
 })
 
-test('a stream has 4 s to begin, and 10 s where one came through before', async (t) => {
+test('a stream has 4 s to begin, and 10 s if an earlier one did begin', async (t) => {
   const { seen, states, pass, until } = await serving(t, () => new Response(), {
     transports: ['json', 'ndjson'],
   })

@@ -1,11 +1,11 @@
-// Small parts of streamed answers where there is no link: those of many exchanges go in one POST.
+// Without a link, small parts of streamed answers of many exchanges share a POST.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { stopClock } from './clock.js'
 import { linked } from './link-gateway.js'
 import { request, until } from './scripted-gateway.js'
 
-/** Serves streams that a test gives chunk by chunk; the answer of each has begun. The clock of the SDK stands still. */
+/** Serves streams that a test writes chunk by chunk; the answer of each has begun. The clock of the SDK stands still. */
 async function streaming(t, ...ids) {
   const clock = stopClock(t)
   const streams = new Map()
@@ -20,7 +20,7 @@ async function streaming(t, ...ids) {
     await gateway.tell(request(id))
     await until(() => streams.has(id))
     give(id, 'first')
-    // What ends soon is sent whole, so it waits a little.
+    // The SDK waits a little before it streams, because an answer that ends soon is sent whole.
     await gateway.settled()
     clock.tick(20)
     await until(() => of(id).length)
@@ -29,10 +29,10 @@ async function streaming(t, ...ids) {
   return { ...served, clock, give, of, end: (id) => streams.get(id).close() }
 }
 
-test('small parts that wait for an answer go together in the next POST', async (t) => {
+test('small parts that wait during a POST share the next one', async (t) => {
   const { gateway, give, end, ended } = await streaming(t, 'a', 'b', 'c', 'd')
   const bodies = () => gateway.seen.answers.map((m) => m.body)
-  // Two are on their way, and the gateway holds their answers back until the rest waits.
+  // Two POSTs are in flight, and the gateway holds their answers back until the other parts wait.
   let go
   const held = new Promise((resolve) => (go = resolve))
   const hold = async (json) => {
@@ -69,9 +69,9 @@ test('small parts that wait for an answer go together in the next POST', async (
   )
 })
 
-test('an answer that is late holds up nobody: each part goes by itself', async (t) => {
+test('if a POST is answered late, each part has its own POST, so that none is delayed', async (t) => {
   const { gateway, clock, give, of, end, ended } = await streaming(t, 'a', 'b')
-  // The visitor of a takes nothing: every POST with a part of it is without an answer.
+  // The visitor of a reads nothing, so every POST with a part of it gets no answer.
   const held = []
   const judge = (json, res) => {
     if (json.messages.some((m) => m.id === 'a')) return (held.push(res), { silent: true })

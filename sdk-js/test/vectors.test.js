@@ -10,10 +10,10 @@ const { cases } = JSON.parse(await readFile(file, 'utf8'))
 
 /** How long a link has before a poll runs beside it, in milliseconds. */
 const headStartMs = 250
-/** How long a script may go on whose link connected later, or whose stream began later than the SDK waits. */
+/** How long a script may run if its link connected, or its stream began, later than the SDK waits. */
 const afterLateMs = 5_000
 
-/** Returns a class of WebSockets each event of which is a task of its own. `late` is called when one connects late. */
+/** Returns a WebSocket class whose events are tasks of their own. It calls `late` if one connects late. */
 function likeBrowsers(late) {
   return class extends WebSocket {
     constructor(url, protocols) {
@@ -35,7 +35,7 @@ describe('a session follows every script in the framed form', { concurrency: 16 
     test(c.name, { timeout: 180_000 }, () => play(framed(c), 150_000))
 })
 
-/** A case whose gateway speaks the framed form. */
+/** Returns the case with a gateway that speaks the framed form. */
 function framed({ gateway, expect, ...c }) {
   const limits = { ...gateway.limits, framedInlineBytes: 262_144 }
   const forms = expect.forms?.map((form) => (form === 'ndjson' ? 'framed' : form))
@@ -55,7 +55,7 @@ async function play(c, withinMs) {
   }
 }
 
-/** Plays a script until all that is expected happened, and a little longer to see that no more does. */
+/** Plays a script until everything expected has happened, and a little longer to see that nothing else does. */
 async function playOnce({ why, options, handler, gateway: script, expect }, endMs) {
   const gateway = await scriptedGateway(script)
   const seen = Object.assign(gateway.seen, {
@@ -131,12 +131,12 @@ function response({ status = 200, headers = [], body, bodyBase64 } = {}, info) {
   const content = bodyBase64
     ? Buffer.from(bodyBase64, 'base64')
     : new TextEncoder().encode(body ?? '')
-  // What a Response cannot say is added to it.
+  // Adds what a Response cannot express.
   for (const [name, value] of headers) info.responseHeaders.push([name, value])
   return new Response(content.length ? content : null, { status })
 }
 
-/** Sends the chunks as the script says: the next when the gateway has seen the one before. */
+/** Sends the chunks of the script, each after the gateway has received the previous one. */
 function streamed({ chunks, fails, waits, ...head }, info, { answers }, cancelled) {
   let n = 0
   info.signal.addEventListener('abort', cancelled)
@@ -162,7 +162,7 @@ function fault(want, got) {
     for (const name of ['polls', 'forms', 'states', 'contents', 'links'])
       if (want[name]) assert.deepEqual(got[name], want[name], name)
     for (const name of ['handled', 'paths', 'replays', 'traces', 'cancelled']) {
-      // Exchanges run side by side.
+      // Exchanges run concurrently.
       if (want[name]) assert.deepEqual([...got[name]].sort(), [...want[name]].sort(), name)
     }
     if (want.claims) match(want.claims, got.claims, '/claims')
@@ -178,7 +178,7 @@ function fault(want, got) {
   return undefined
 }
 
-/** Everything wanted must be among what was seen, in this order. */
+/** Everything wanted must have been seen, in this order. */
 function inOrder(want, got) {
   let at = 0
   for (const cursor of want) {
@@ -202,7 +202,7 @@ function match(want, got, at) {
   for (const [name, w] of Object.entries(want)) match(w, got[name], `${at}/${name}`)
 }
 
-/** Every field wanted must be there, in order among those of its name. */
+/** Every field wanted must be present, in order among the fields of its name. */
 function fields(want, got) {
   const of = (list, name) => list.filter((f) => f[0].toLowerCase() === name).map((f) => f[1])
   for (const name of new Set(want.map((f) => f[0].toLowerCase()))) {

@@ -1,7 +1,7 @@
 // The visitor's end of a WebSocket, byte by byte, at a scripted gateway: frames built and read by hand.
 import { request, until } from './scripted-gateway.js'
 
-/** A frame as a visitor sends it. Each member can be made wrong. */
+/** Returns a frame as a visitor sends it. Each member can be made wrong. */
 export function frame(
   opcode,
   payload = '',
@@ -19,14 +19,14 @@ export function frame(
   return Buffer.concat([Buffer.from(head), more, Buffer.from(mask ?? []), masked])
 }
 
-/** The payload of a Close frame. */
+/** Returns the payload of a Close frame. */
 export function closing(code, reason = '') {
   const bytes = Buffer.alloc(2)
   bytes.writeUInt16BE(code)
   return Buffer.concat([bytes, Buffer.from(reason)])
 }
 
-/** The frames in what the handler sent: opcode and payload; a Close frame's is its code. Throws where one is bad. */
+/** Parses the frames that the handler sent: opcode and payload, which for a Close frame is its code. Throws if one is invalid. */
 export function framesOf(bytes) {
   const frames = []
   while (bytes.length > 1) {
@@ -56,7 +56,7 @@ export function framesOf(bytes) {
   return frames
 }
 
-/** Lets a visitor ask to upgrade. */
+/** Delivers the request of a visitor to upgrade. */
 export async function connect(gateway, id = 'x1', { headers = [], ...members } = {}) {
   let content
   const requested = new Promise((resolve) => {
@@ -86,10 +86,10 @@ export async function connect(gateway, id = 'x1', { headers = [], ...members } =
     )
   return {
     messages,
-    /** Settles once the program asks for what the visitor sends. */
+    /** Settles once the program fetches the visitor's content. */
     asked: () => requested,
     frames: () => framesOf(bytes()),
-    /** Sends bytes, in pieces of so many where that is said. */
+    /** Sends bytes, in pieces of a size if one is given. */
     async send(all, size = all.length) {
       await requested
       for (let at = 0; at < all.length; at += size) {

@@ -7,7 +7,7 @@ const at = new URL('../../schema/vectors/waits.json', import.meta.url)
 const { cases } = JSON.parse(await readFile(at, 'utf8'))
 const handler = () => new Response('handler', { status: 418 })
 
-describe('a request is waited for as every case says', () => {
+describe('waitFor passes every case', () => {
   for (const c of cases) test(c.name, (t) => play(t, c))
 })
 
@@ -60,7 +60,7 @@ function sent({ bodyRepeat, headers, ...of }) {
   return { headers: [['Host', 'demo.localhost:8080'], ...headers], ...of, ...body }
 }
 
-/** Has timers of these times fire when a test says that so much passed; others go by the clock. */
+/** Makes timers with these times fire when a test advances the time; others follow the clock. */
 function fakeClock(t, timesMs) {
   const timers = new Set()
   let nowMs = 0
@@ -85,7 +85,7 @@ function fakeClock(t, timesMs) {
   }
 }
 
-test('a program says which request it is, and answers it', async (t) => {
+test('a program can choose the request with accept, and answer it', async (t) => {
   const { claim, exchange } = await serving(t, handler)
   const waiting = claim.waitFor('/cb', {
     accept: (request) => new URL(request.url).searchParams.get('state') === 'mine',
@@ -98,7 +98,7 @@ test('a program says which request it is, and answers it', async (t) => {
   assert.equal((await waiting).url, 'http://demo.localhost:8080/cb?state=mine')
 })
 
-test('an abort and the end of the claim end a wait, and so does a second for the same path', async (t) => {
+test('an abort, the end of the claim, and a second wait for the same path end a wait', async (t) => {
   const { claim, exchange } = await serving(t, handler)
   const controller = new AbortController()
   const aborted = claim.waitFor('/a', { signal: controller.signal })

@@ -15,7 +15,7 @@ const [more, text, binary, close, ping, pong] = [0, 1, 2, 8, 9, 10]
 const part = { fin: false }
 const bytes = (hex) => Buffer.from(hex, 'hex')
 
-/** Serves an echo. `events` are what its socket told. */
+/** Serves an echo. `events` has the events of its socket. */
 async function echoing(t, options, serveOptions) {
   const events = []
   const served = await serving(
@@ -146,7 +146,7 @@ for (const [name, sent, code, before = []] of [
   ],
   ['a length of 2^62', [frame(binary, '', { length: 2n ** 62n, wide: 8 })], 1009],
 ]) {
-  test(`${name} closes with ${code}, and nothing more counts`, async (t) => {
+  test(`${name} closes with ${code}, and later frames are ignored`, async (t) => {
     const served = await echoing(t, { messageBytes: 1000 })
     const { gateway, events } = served
     const visitor = await connect(gateway)
@@ -159,7 +159,7 @@ for (const [name, sent, code, before = []] of [
   })
 }
 
-test('bad text is refused before its message ends', async (t) => {
+test('invalid text is refused before the end of its message', async (t) => {
   const { gateway } = await echoing(t)
   const visitor = await connect(gateway)
   await visitor.send(frame(text, bytes('cebaff41'), { length: 100 }))
@@ -189,7 +189,7 @@ test('a close without a code is answered without one, and is 1005', async (t) =>
   assert.deepEqual(events, ['open', '1005 true'])
 })
 
-test('a socket says what a WebSocket says', async (t) => {
+test('a socket has the properties and events of a WebSocket', async (t) => {
   const served = await echoing(t, { protocol: 'chat' })
   const visitor = await connect(served.gateway, 'x1', {
     headers: [['Sec-WebSocket-Protocol', 'mail, chat']],
@@ -230,7 +230,7 @@ test('a socket says what a WebSocket says', async (t) => {
   assert.equal(socket.readyState, 3)
 })
 
-test('a protocol that the visitor does not offer is refused, and so are bad closes', async (t) => {
+test('a protocol that the visitor does not offer is refused, and so are invalid arguments of close', async (t) => {
   const faults = []
   const attempt = (what) => {
     try {
@@ -259,7 +259,7 @@ test('a protocol that the visitor does not offer is refused, and so are bad clos
   ])
 })
 
-test('strings, buffers, views and Blobs are sent in their order, and count until they are taken', async (t) => {
+test('strings, buffers, views and Blobs are sent in order, and are in bufferedAmount until they are sent', async (t) => {
   let socket
   const { gateway } = await serving(t, (_, info) => void (socket = info.upgrade()))
   let taken
@@ -299,7 +299,7 @@ test('a message larger than a part goes in several', async (t) => {
   for (const { body = '' } of visitor.messages()) assert.ok(body.length <= 262_144)
 })
 
-test('a message in fragments of a byte needs no more memory than its bytes', async (t) => {
+test('a message in fragments of one byte takes no more memory than its bytes', async (t) => {
   let socket, got
   const { gateway } = await serving(t, (_, info) => {
     socket = info.upgrade()
@@ -314,7 +314,7 @@ test('a message in fragments of a byte needs no more memory than its bytes', asy
   const some = Buffer.concat(Array.from({ length: 1 << 12 }, () => one))
   await visitor.send(frame(binary, '', { fin: false }))
   for (let i = 0; i < n; i += 1 << 12) await visitor.send(some)
-  // The answer comes when all before was read.
+  // The answer comes after everything before it was read.
   await visitor.send(frame(ping, 'read'))
   await until(() => visitor.frames().some(([, payload]) => payload === 'read'))
   gc()
@@ -326,7 +326,7 @@ test('a message in fragments of a byte needs no more memory than its bytes', asy
   assert.ok(grown < 20 * n, `${grown / n} bytes a byte`)
 })
 
-test('blobs come where they are wanted', async (t) => {
+test('messages are Blobs if binaryType says so', async (t) => {
   let data
   const { gateway } = await serving(t, (_, info) => {
     const socket = info.upgrade()
@@ -399,7 +399,7 @@ test('closing the claim closes sockets with 1001 and waits for their visitors', 
   assert.equal(served.gateway.seen.sessions.length, 1)
 })
 
-test('a gateway that stops has a socket closed with 1001, and the handler is not cancelled', async (t) => {
+test('a gateway that stops closes sockets with 1001, and the handler is not cancelled', async (t) => {
   const served = await echoing(t)
   const visitor = await connect(served.gateway)
   await until(() => served.events.includes('open'))
@@ -428,7 +428,7 @@ test('a handler that does not upgrade answers as usual, and cannot upgrade later
   assert.throws(() => info.upgrade(), { name: 'InvalidStateError' })
 })
 
-test('a request that asks for nothing has no upgrade', async (t) => {
+test('a request without Upgrade has no info.upgrade', async (t) => {
   let has
   const { exchange } = await serving(t, (_, info) => {
     has = 'upgrade' in info
@@ -459,13 +459,13 @@ test('a Response after an upgrade is ignored, and a failure closes with 1011', a
   assert.deepEqual([errors, events], [['GET /fails: out of order'], [1000, 1011]])
 })
 
-test('a socket outlives the time for an answer', async (t) => {
+test('a socket may last longer than the timeout of the exchange', async (t) => {
   const clock = stopClock(t)
   const { gateway, events } = await echoing(t)
-  // Less than the time after which a silent visitor is asked.
+  // Less than the time after which a silent visitor gets a ping.
   const visitor = await connect(gateway, 'x1', { timeoutMs: 19_000 })
   await until(() => events.includes('open'))
-  await visitor.asked() // in the time for an answer
+  await visitor.asked() // within the time for a pong
   await gateway.settled()
   clock.tick(19_000)
   await gateway.settled()
@@ -474,7 +474,7 @@ test('a socket outlives the time for an answer', async (t) => {
   assert.deepEqual(visitor.frames(), [[text, 'still here']])
 })
 
-test('a visitor who is silent is asked, and is gone when it does not answer', async (t) => {
+test('a silent visitor gets a ping, and counts as gone without an answer', async (t) => {
   const served = await echoing(t)
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const visitor = await connectNow(served.gateway, t)
@@ -489,7 +489,7 @@ test('a visitor who is silent is asked, and is gone when it does not answer', as
   t.mock.timers.reset()
 })
 
-test('a Close frame that was answered while the program stood still is answered', async (t) => {
+test('the answer to a Close frame counts if it arrived while the program stood still', async (t) => {
   const served = await echoing(t)
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const visitor = await connectNow(served.gateway, t)
@@ -506,7 +506,7 @@ test('a Close frame that was answered while the program stood still is answered'
   t.mock.timers.reset()
 })
 
-/** As connect and until, with no timer of their own. */
+/** Like connect and until, without timers of their own. */
 async function connectNow(gateway) {
   await turn(() => gateway.parked)
   return connect(gateway)
@@ -517,7 +517,7 @@ async function turn(so) {
   assert.ok(so(), `${so}`)
 }
 
-test('a claim remembers nothing of a socket that is closed', async (t) => {
+test('a claim keeps no reference to a closed socket', async (t) => {
   const signals = new Set()
   AbortSignal.prototype.addEventListener = function (...of) {
     signals.add(this)
@@ -539,7 +539,7 @@ test('a claim remembers nothing of a socket that is closed', async (t) => {
   assert.deepEqual(grown, [])
 })
 
-test('a close that the visitor does not take ends all the same', async (t) => {
+test('a close ends even if the visitor does not read it', async (t) => {
   const events = []
   let socket
   const { gateway } = await serving(t, (_, info) => {
@@ -564,7 +564,7 @@ test('a close that the visitor does not take ends all the same', async (t) => {
   }
 })
 
-test('a visitor who only pings is answered no more than it takes', async (t) => {
+test('a visitor who only pings gets no more pongs than they read', async (t) => {
   let socket
   let read = false
   const { gateway } = await serving(t, (_, info) => {
@@ -583,7 +583,7 @@ test('a visitor who only pings is answered no more than it takes', async (t) => 
   assert.ok(visitor.frames().length < 200, `${visitor.frames().length}`)
 })
 
-test('a visitor who takes a long message slowly is not gone', async (t) => {
+test('a visitor who reads a long message slowly does not count as gone', async (t) => {
   let socket
   const events = []
   const { gateway } = await serving(t, (_, info) => {
@@ -614,7 +614,7 @@ test('a visitor who takes a long message slowly is not gone', async (t) => {
   }
 })
 
-test('a request to upgrade that nobody wants is no matter', async (t) => {
+test('a handler may ignore a request to upgrade', async (t) => {
   const { gateway } = await serving(t, () => new Response())
   await gateway.deliver(request('x1', { upgrade: 'websocket', bodyUrl: '{origin}/content' }))
   await until(() => gateway.seen.answers.length)

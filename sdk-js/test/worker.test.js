@@ -1,4 +1,4 @@
-// The page's side of serveFromWorker, with a Worker that says what the test says. Real ones are in e2e.
+// The page's side of serveFromWorker, with a fake Worker that a test controls. e2e has real ones.
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { helper, ReverseHttpError } from './built.js'
@@ -53,7 +53,7 @@ const envelope = (id, path) => ({
   content: new Uint8Array(),
 })
 
-/** Serves with the handler, and returns the claim with what its state became. */
+/** Serves with the handler, and returns the claim with the list of its states. */
 async function serving(handler) {
   const made = serveFromWorker(handler, { gateway: 'http://gateway.test', logger: null })
   await until(() => worker?.heard.length)
@@ -68,7 +68,7 @@ const request = (id, { inMs = 60_000, life = 0, path = '' } = {}) =>
   worker.say({ type: 'request', envelope: envelope(id, path), beginBy: Date.now() + inMs, life })
 const said = (id) => worker.heard.filter((message) => message.id === id).map(({ type }) => type)
 
-test('a request is begun in time, and refused when it is late', async () => {
+test('a request that arrives in time is handled, and a late one is refused', async () => {
   const began = []
   await serving((_, { id }) => {
     began.push(id)
@@ -81,7 +81,7 @@ test('a request is begun in time, and refused when it is late', async () => {
   assert.deepEqual(began, ['x1'])
 })
 
-test('a request from before the page was frozen is refused when it goes on', async () => {
+test('a request from before the page was frozen is refused when the page resumes', async () => {
   const { states } = await serving(() => new Response())
   globalThis.document.dispatchEvent(new Event('freeze'))
   assert.deepEqual(states, ['frozen'], 'before the event is over')
@@ -96,7 +96,7 @@ test('a request from before the page was frozen is refused when it goes on', asy
   assert.deepEqual(said('x2')[0], 'begun')
 })
 
-test('a page that is left is gone, its visitors wait for it, and one that stands by says nothing', async () => {
+test('a page that is left ends its session, and lets visitors wait for it, unless it stands by', async () => {
   const { states } = await serving(() => new Response())
   page.dispatchEvent(Object.assign(new Event('pagehide'), { persisted: false }))
   assert.deepEqual(states, ['gone'])
@@ -141,7 +141,7 @@ test('errors arrive as those of the SDK', async () => {
   await assert.rejects(claim.closed, { code: 'claim_deleted' })
 })
 
-test('a claim is deleted from the page, once its Worker has closed it', async () => {
+test('the page deletes the claim after its Worker has closed it', async () => {
   const { claim } = await serving(() => new Response())
   globalThis.fetch = async (url, init) => {
     goodbyes.push({ url, ...init })
@@ -156,7 +156,7 @@ test('a claim is deleted from the page, once its Worker has closed it', async ()
   await assert.rejects(claim.delete(), (e) => e instanceof ReverseHttpError && e.status === 404)
 })
 
-test('the logger gets errors only while nobody listens', async () => {
+test('the logger gets errors only while there is no listener', async () => {
   const logged = []
   const made = serveFromWorker(() => new Response(), {
     gateway: 'http://gateway.test',
@@ -179,7 +179,7 @@ test('a request is waited for, and its path is no longer the handler’s', async
   const { claim } = await serving(() => new Response(null, { status: 418 }))
   const waited = claim.waitFor('/callback')
   await helper('wait')
-  await new Promise(setImmediate) // it waits from then on
+  await new Promise(setImmediate) // from then on it waits
   for (const [id, path] of [
     ['x1', 'callback?code=1'],
     ['x2', 'callback?code=2'],
