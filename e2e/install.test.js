@@ -28,7 +28,7 @@ const run = promisify(execFile)
 let dir, env, tarballs
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'reversehttp-install-'))
-  await step('npm', 'run', '--silent', 'build', '--workspace', 'sdk-js')
+  await step('npm', 'run', '--silent', 'build', '--workspace', 'reversehttp')
   const { stdout } = await run('go', ['env', 'GOHOSTOS', 'GOHOSTARCH'], { cwd: root })
   const [os, arch] = stdout.trim().split('\n')
   const packs = join(dir, 'packs')
