@@ -69,7 +69,7 @@ func TestASenderWaitsForTheVisitor(t *testing.T) {
 }
 
 // The claim has little room left, which is reserved for small answers.
-func TestASenderWaitsForEveryByteWhereRoomIsShort(t *testing.T) {
+func TestASenderWaitsForEveryByteIfRoomIsShort(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Memory: 1 << 20}}, func(t *testing.T, s *scene) {
 		v := s.stream("GET")
 		if b := v.send(t.Context(), 1, []byte("a")); b.waits() {
@@ -97,7 +97,7 @@ func TestASenderWaitsForEveryByteWhereRoomIsShort(t *testing.T) {
 	})
 }
 
-func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
+func TestContentBehindAWaitingSenderCounts(t *testing.T) {
 	inStream(t, func(t *testing.T, s *scene, v *streamed) {
 		w, _, err := v.s.Delivery(v.x.ID()).Stream(Coming{Lasts: true, Behind: 1 << 20})
 		if err != nil {
@@ -132,7 +132,7 @@ func TestWhatPilesUpWhileASenderWaitsCounts(t *testing.T) {
 	})
 }
 
-func TestEveryEndFreesWhoWaits(t *testing.T) {
+func TestEveryEndOfAnExchangeReleasesItsSender(t *testing.T) {
 	for name, c := range map[string]struct {
 		end     func(s *scene, v *streamed)
 		outcome Outcome
@@ -160,7 +160,7 @@ func TestEveryEndFreesWhoWaits(t *testing.T) {
 				if c.later != Unknown {
 					v.part(2, "x", true, c.later)
 				}
-				if c.err != ErrVisitorGone { // who left asks for nothing
+				if c.err != ErrVisitorGone { // an exchange whose visitor left is not checked
 					v.cut(c.outcome, c.err)
 				}
 				v.ended(c.outcome)
@@ -169,7 +169,7 @@ func TestEveryEndFreesWhoWaits(t *testing.T) {
 	}
 }
 
-func TestAProgramThatDoesNotWaitFillsNothing(t *testing.T) {
+func TestAProgramThatDoesNotWaitCannotFillTheMemory(t *testing.T) {
 	inStream(t, func(t *testing.T, _ *scene, v *streamed) {
 		for seq := 1; seq <= 50; seq++ {
 			ctx, hangUp := context.WithTimeout(t.Context(), time.Second)

@@ -62,7 +62,7 @@ var benchTaps = map[string]func(*Claim){
 	"tap":    func(c *Claim) { setTap(c, discard{}) },
 }
 
-func TestATapThatIsNotThereCostsNoAllocation(t *testing.T) {
+func TestWithoutATapAnExchangeAllocatesNothingForIt(t *testing.T) {
 	r := New(Options{})
 	defer r.Close()
 	o, err := r.Open(netip.Addr{}, "demo", "t0", Settings{})

@@ -11,7 +11,7 @@ import (
 	"reversehttp/server/budget"
 )
 
-func TestAClaimThatNobodyPolledEndsSoonWhateverItsLease(t *testing.T) {
+func TestAClaimWithoutAnyPollEndsSoonWhateverItsLease(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		s.session(Settings{Lease: new(24 * time.Hour)})
 		left := s.claim.State().LeaseLeft
@@ -39,7 +39,7 @@ func TestAClaimThatNobodyPolledEndsSoonWhateverItsLease(t *testing.T) {
 	})
 }
 
-func TestAnAddressHasSoManyClaims(t *testing.T) {
+func TestTheClaimsOfAnAddressAreBounded(t *testing.T) {
 	inScene(t, Options{Limits: Limits{AddressClaims: 2}}, func(t *testing.T, s *scene) {
 		open := func(from netip.Addr, label string) error {
 			_, err := s.Open(from, label, "t0", Settings{})
@@ -74,7 +74,7 @@ func TestAnAddressHasSoManyClaims(t *testing.T) {
 	})
 }
 
-func TestWhatEndedExchangesLeaveIsHeldByTheirClaim(t *testing.T) {
+func TestRemainsOfEndedExchangesCountForTheirClaim(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Memory: 64 << 10}}, func(t *testing.T, s *scene) {
 		p := s.session(Settings{Lease: new(time.Hour)})
 		var first *visit
@@ -108,7 +108,7 @@ func TestWhatEndedExchangesLeaveIsHeldByTheirClaim(t *testing.T) {
 	})
 }
 
-func TestTheTimeForAnAnswerIsNotTheVisitors(t *testing.T) {
+func TestTheTimeForAnAnswerExcludesTheVisitorsOwn(t *testing.T) {
 	inScene(t, Options{Times: Times{Answer: 10 * time.Second}}, func(t *testing.T, s *scene) {
 		p := s.session()
 		v := s.request(&Request{Method: "POST", Target: "/", Content: Streamed(&source{})})
@@ -160,10 +160,10 @@ func TestASlowVisitorOfAFullClaimMakesRoom(t *testing.T) {
 	})
 }
 
-// TestTakingBackAndWritingDoNotWaitForEachOther lets a visitor read a streamed answer while the hold of the
+// TestTakingBackAndWritingDoNotDeadlock lets a visitor read a streamed answer while the hold of the
 // exchange is taken back: one locks the claim and then the hold, and the other must not lock them in reverse
 // order.
-func TestTakingBackAndWritingDoNotWaitForEachOther(t *testing.T) {
+func TestTakingBackAndWritingDoNotDeadlock(t *testing.T) {
 	r := New(Options{})
 	defer r.Close()
 	r.budget.SlowAfter = [4]time.Duration{}

@@ -54,7 +54,7 @@ func TestTheLeaseRunsFromTheEndOfTheLastPoll(t *testing.T) {
 	})
 }
 
-func TestALeaseThatRunsOutDuringAPollIsArmedAgain(t *testing.T) {
+func TestALeaseThatRunsOutDuringAPollBeginsAgain(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session(Settings{Lease: new(20 * time.Second)})
 		p := park(one, new(cursorOf(one.id, 0)), 25*time.Second)
@@ -116,7 +116,7 @@ func TestALeaseThatChangesCountsFromTheLastPoll(t *testing.T) {
 	}
 }
 
-func TestALeaseThatIsOverWhenShortenedEndsTheClaim(t *testing.T) {
+func TestShorteningALeaseThatIsThenOverEndsTheClaim(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		s.session()
 		time.Sleep(30 * time.Second)
@@ -142,7 +142,7 @@ func TestTheEndOfTheClaimEndsItsPolls(t *testing.T) {
 	})
 }
 
-func TestWhatWasDeliveredIsAnsweredAfterTheClaim(t *testing.T) {
+func TestDeliveredRequestsAreAnsweredAfterTheEndOfTheClaim(t *testing.T) {
 	for _, end := range []struct {
 		name string
 		by   func(s *scene)
@@ -170,7 +170,7 @@ func TestWhatWasDeliveredIsAnsweredAfterTheClaim(t *testing.T) {
 	}
 }
 
-func TestALeaseAndASessionThatEndTogetherEndTheClaim(t *testing.T) {
+func TestALeaseAndASessionThatEndAtOnceEndTheClaim(t *testing.T) {
 	for range 20 { // timers of the same moment fire in any order
 		inScene(t, Options{}, func(t *testing.T, s *scene) {
 			one := s.session(Settings{Lease: new(10 * time.Second)})
@@ -187,7 +187,7 @@ func TestALeaseAndASessionThatEndTogetherEndTheClaim(t *testing.T) {
 	}
 }
 
-func TestTheTokenTakesTheLabelBack(t *testing.T) {
+func TestTheTokenGetsTheLabelBack(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session(Settings{Lease: new(time.Hour), Redeliver: new(RedeliverAny)})
 		o, err := s.Open(netip.Addr{}, "demo", "t0", Settings{Timeout: new(time.Second)})
@@ -208,7 +208,7 @@ func TestTheTokenTakesTheLabelBack(t *testing.T) {
 	})
 }
 
-func TestAChangedTokenIsTheOnlyOne(t *testing.T) {
+func TestAfterAChangeOnlyTheNewTokenIsValid(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		s.session()
 		if err := s.claim.Change(Settings{Token: new("t1")}); err != nil {
@@ -227,7 +227,7 @@ func TestAChangedTokenIsTheOnlyOne(t *testing.T) {
 	})
 }
 
-func TestTheStateOfAClaimTellsWhatIs(t *testing.T) {
+func TestTheStateOfAClaimHasItsQueueSessionsAndLease(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		v, w := s.visit("GET"), s.visit("GET")

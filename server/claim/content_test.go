@@ -54,7 +54,7 @@ func (s *source) Trailers() (fields []Field) {
 
 func (s *source) Close() error { s.closed++; return nil }
 
-func TestContentReadsAlikeInEveryForm(t *testing.T) {
+func TestContentCanBeReadInTheSameWayInEveryForm(t *testing.T) {
 	const text = "some content of a visitor"
 	trailers := []Field{{"Checksum", "42"}}
 	streamed := func(length int64) *Content {
@@ -113,7 +113,7 @@ func TestContentReadsAlikeInEveryForm(t *testing.T) {
 	}
 }
 
-func TestNoContentIsEmpty(t *testing.T) {
+func TestAbsentContentIsEmpty(t *testing.T) {
 	c := Whole([]byte{})
 	if c != nil {
 		t.Errorf("whole content of no bytes = %v, want nil", c)
@@ -199,7 +199,7 @@ func TestFetchedContentIsReadOnce(t *testing.T) {
 	})
 }
 
-func TestWhatWasFetchedOrBegunIsNotDeliveredAgain(t *testing.T) {
+func TestARequestWithFetchedContentOrABegunAnswerIsNotDeliveredAgain(t *testing.T) {
 	for name, take := range map[string]func(s *Session, x *Exchange) error{
 		"fetched": func(s *Session, x *Exchange) error {
 			if _, err := s.Delivery(x.ID()).Fetch(); err != nil {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Whatever happens: if no exchange is reported to last, none has been open for more than a second; and if all
-// are short, that is reported soon.
-func TestExchangesThatLastAreTold(t *testing.T) {
+// In every run: if the gateway reports no long exchange, none has been open for more than a second; and if all are
+// short, it reports that soon.
+func TestLongExchangesAreReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		most time.Duration // that one is open
 		said bool
@@ -56,9 +56,9 @@ func TestExchangesThatLastAreTold(t *testing.T) {
 	}
 }
 
-// The program of an upgraded connection learns once that the gateway stops, and the connection ends in time
-// if its program does not end it; the same holds for one that is upgraded while the gateway stops.
-func TestUpgradedConnectionsPart(t *testing.T) {
+// The program of an upgraded connection is informed once that the gateway stops, and the gateway ends the connection
+// later if the program does not. This also holds for a connection that is upgraded while the gateway stops.
+func TestUpgradedConnectionsEndWhenTheGatewayStops(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		upgrade := &Request{Method: "GET", Upgrade: "websocket", Content: Streamed(&source{})}
@@ -99,8 +99,8 @@ func (s *scene) answerMore(one *Session, x *Exchange) {
 	synctest.Wait()
 }
 
-// told fails the test unless a session learns exactly once that an exchange drains. It moves the session's
-// cursor.
+// told fails the test unless the session is informed exactly once that an exchange drains. It moves the cursor of the
+// session.
 func (s *scene) told(one *Session, cursor *string, id string) {
 	s.t.Helper()
 	b := s.take(one, cursor)

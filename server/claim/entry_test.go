@@ -59,7 +59,7 @@ func (s *scene) adopt() *Session {
 	return one
 }
 
-func TestARequestThatItsProgramHasIsNotGivenAgain(t *testing.T) {
+func TestARequestThatItsProgramHasIsNotDeliveredAgain(t *testing.T) {
 	inTakeover(t, func(t *testing.T, s *scene) {
 		early := s.resumed("other-1", 4)
 		one := s.adopt()
@@ -77,7 +77,7 @@ func TestARequestThatItsProgramHasIsNotGivenAgain(t *testing.T) {
 	})
 }
 
-func TestARequestThatItsProgramNeverHadIsGivenAgain(t *testing.T) {
+func TestARequestThatItsProgramNeverHadIsDeliveredAgain(t *testing.T) {
 	inTakeover(t, func(t *testing.T, s *scene) {
 		early := s.resumed("other-1", 7)
 		one := s.adopt()
@@ -101,7 +101,7 @@ func TestARequestThatItsProgramNeverHadIsGivenAgain(t *testing.T) {
 	})
 }
 
-func TestARequestIsLostWithASessionThatDoesNotCome(t *testing.T) {
+func TestARequestIsLostWithASessionThatDoesNotComeBack(t *testing.T) {
 	inTakeover(t, func(t *testing.T, s *scene) {
 		v := s.resumed("other-1", 4)
 		time.Sleep(10 * time.Second)
@@ -110,7 +110,7 @@ func TestARequestIsLostWithASessionThatDoesNotCome(t *testing.T) {
 	})
 }
 
-func TestNoRequestIsHandedOverWithoutTheWordOfItsEntry(t *testing.T) {
+func TestNoRequestIsHandedOverWithoutConsentOfItsEntry(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		entry := &beside{}
@@ -129,7 +129,7 @@ func TestNoRequestIsHandedOverWithoutTheWordOfItsEntry(t *testing.T) {
 	})
 }
 
-func TestAClaimThatIsDeposedTakesItsExchangesAlong(t *testing.T) {
+func TestTheExchangesOfADeposedClaimMoveWithIt(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		queued := s.visit("GET")

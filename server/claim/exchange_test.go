@@ -32,7 +32,7 @@ func TestAnExchangeIsReceivingUntilDo(t *testing.T) {
 	})
 }
 
-func TestAPollTakesWhatIsQueued(t *testing.T) {
+func TestAPollTakesQueuedRequests(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("POST")
@@ -55,7 +55,7 @@ func TestNoSessionFailsAtOnce(t *testing.T) {
 	})
 }
 
-func TestNobodyPollsForLong(t *testing.T) {
+func TestAVisitorWithoutAPollerGetsAnErrorAfterAWhile(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		s.session()
 		v := s.visit("POST")
@@ -93,7 +93,7 @@ func TestNoVisitorWaitsForAPollerLongerThanForAnAnswer(t *testing.T) {
 	})
 }
 
-func TestTheEndOfTheClaimFailsWhatIsQueued(t *testing.T) {
+func TestTheEndOfTheClaimFailsQueuedRequests(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		s.session()
 		v := s.visit("GET")
@@ -103,7 +103,7 @@ func TestTheEndOfTheClaimFailsWhatIsQueued(t *testing.T) {
 	})
 }
 
-func TestACursorMakesDeliveredRunning(t *testing.T) {
+func TestACursorMakesDeliveredRequestsRunning(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("POST")
@@ -131,7 +131,7 @@ func TestAPollWithoutCursorAcknowledges(t *testing.T) {
 	})
 }
 
-func TestAnOlderCursorBringsTheSameAgain(t *testing.T) {
+func TestAnOlderCursorDeliversTheSameAgain(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		a, b := s.visit("POST"), s.visit("DELETE")
@@ -163,7 +163,7 @@ func TestAnOlderCursorBringsTheSameAgain(t *testing.T) {
 	})
 }
 
-func TestDeleteWithACursorGivesBackWhatWasNotBegun(t *testing.T) {
+func TestDeleteWithACursorReturnsRequestsThatWereNotBegun(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		a := s.visit("POST")
@@ -184,7 +184,7 @@ func TestDeleteWithACursorGivesBackWhatWasNotBegun(t *testing.T) {
 	})
 }
 
-func TestWhatWasGivenBackWasNotHanded(t *testing.T) {
+func TestReturnedRequestsDoNotCountAsHanded(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("POST")
@@ -197,7 +197,7 @@ func TestWhatWasGivenBackWasNotHanded(t *testing.T) {
 	})
 }
 
-func TestALostSessionsRequestsMoveOnWhereTheyMay(t *testing.T) {
+func TestRequestsOfALostSessionMoveToTheNextIfAllowed(t *testing.T) {
 	for _, c := range []struct {
 		rule   Redeliver
 		method string
@@ -238,7 +238,7 @@ func TestALostSessionsRequestsMoveOnWhereTheyMay(t *testing.T) {
 	}
 }
 
-func TestAnAnswerEndsWhatIsDelivered(t *testing.T) {
+func TestAnAnswerEndsADeliveredExchange(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("POST")
@@ -251,7 +251,7 @@ func TestAnAnswerEndsWhatIsDelivered(t *testing.T) {
 	})
 }
 
-func TestAnAnswerEndsWhatRuns(t *testing.T) {
+func TestAnAnswerEndsARunningExchange(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("POST")
@@ -334,7 +334,7 @@ func TestAVisitorLeavesFromEveryState(t *testing.T) {
 	})
 }
 
-func TestVisitorsWaitForAProgramThatIsToComeBack(t *testing.T) {
+func TestVisitorsWaitForAProgramThatIsExpectedBack(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		if err := s.session().End(nil, false); err != nil {
 			t.Fatal(err)

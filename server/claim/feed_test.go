@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestWhatWasTakenBackIsGivenOnce(t *testing.T) {
+func TestARequestThatWasTakenBackIsDeliveredOnce(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.plain()
 		f, err := one.Feed()
@@ -38,7 +38,7 @@ func TestWhatWasTakenBackIsGivenOnce(t *testing.T) {
 	})
 }
 
-func TestAFeedThatHoldsTakesNothing(t *testing.T) {
+func TestAFeedOnHoldTakesNothing(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.plain()
 		f, err := one.Feed()
@@ -70,7 +70,7 @@ func TestAFeedThatHoldsTakesNothing(t *testing.T) {
 	})
 }
 
-func TestAFeedThatHoldsEnds(t *testing.T) {
+func TestAFeedOnHoldEnds(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		ends func(s *scene, one *Session, stop func())
@@ -115,7 +115,7 @@ func TestAFeedThatHoldsEnds(t *testing.T) {
 	}
 }
 
-func TestGivingBackCostsTheSameHoweverManyWait(t *testing.T) {
+func TestTheCostOfReturningARequestDoesNotGrowWithTheQueue(t *testing.T) {
 	r := New(Options{})
 	defer r.Close()
 	o, err := r.Enter(netip.Addr{}, Place{Door: "old"}, "demo", "t0", Settings{})

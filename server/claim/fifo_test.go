@@ -45,7 +45,7 @@ func TestAFifoKeepsItsOrderAndCopiesLittle(t *testing.T) {
 	}
 }
 
-func TestAFifoLetsGoOfWhatWasTaken(t *testing.T) {
+func TestAFifoKeepsNoReferenceToTakenItems(t *testing.T) {
 	var q fifo[*int]
 	for range 10 {
 		q.push(new(int))

@@ -33,7 +33,7 @@ func looksLateForAHangup(one *Session, by time.Duration) {
 	one.life.hangup.lapse()
 }
 
-func TestAHangupThatIsLookedAtLateIsLookedAtAgain(t *testing.T) {
+func TestAHangupThatIsCheckedLateIsCheckedAgain(t *testing.T) {
 	for late, again := range map[time.Duration]time.Duration{
 		21 * time.Millisecond: 200 * time.Millisecond,
 		time.Second:           time.Second,
@@ -56,7 +56,7 @@ func TestAHangupThatIsLookedAtLateIsLookedAtAgain(t *testing.T) {
 	}
 }
 
-func TestAHangupThatIsLookedAtInTimeCounts(t *testing.T) {
+func TestAHangupThatIsCheckedInTimeCounts(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("GET")
@@ -68,7 +68,7 @@ func TestAHangupThatIsLookedAtInTimeCounts(t *testing.T) {
 }
 
 // Anything that the program does within the time shows that it lives.
-func TestASignOfLifeEndsAHangup(t *testing.T) {
+func TestASignOfLifeCancelsAHangup(t *testing.T) {
 	for name, sign := range map[string]func(*scene, *Session, *Exchange){
 		"an interim response": func(s *scene, one *Session, x *Exchange) {
 			_, _ = one.Delivery(x.ID()).Interim(&Answer{Status: 103})
@@ -115,7 +115,7 @@ func TestASessionWithoutCursorsDoesNotHangUp(t *testing.T) {
 }
 
 // Exchanges of a killed program may be repeated twice, as after any loss.
-func TestAHangupMovesARequestTwiceAtMost(t *testing.T) {
+func TestHangupsMoveARequestAtMostTwice(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("GET")

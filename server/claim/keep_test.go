@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-func TestAClaimThatIsNotKeptIsNotMade(t *testing.T) {
+func TestAClaimThatCannotBeStoredIsNotMade(t *testing.T) {
 	for name, fault := range map[string]fault{
 		"it was not made":         only("create", unmade),
 		"it was made":             only("create", madeAndFailed),
@@ -60,7 +60,7 @@ func TestNobodyGetsALabelWhoseRecordIsInDoubt(t *testing.T) {
 	})
 }
 
-func TestAClaimWaitsForItsRecordAlone(t *testing.T) {
+func TestAClaimWaitsOnlyForItsOwnRecord(t *testing.T) {
 	inFaulty(t, func(t *testing.T, s *scene, f *faulty) {
 		one := s.session()
 		s.take(one, nil)
@@ -94,7 +94,7 @@ func TestAClaimWaitsForItsRecordAlone(t *testing.T) {
 		if s.Lookup("new") != nil {
 			t.Error("a claim is there before its record")
 		}
-		// So does everything else.
+		// Everything else continues too.
 		o, err := s.Open(netip.Addr{}, "other", "t0", Settings{})
 		if err == nil {
 			err = o.Session.Claim().Change(Settings{Lease: new(time.Second)})
@@ -122,7 +122,7 @@ func TestAClaimWaitsForItsRecordAlone(t *testing.T) {
 	})
 }
 
-func TestOfTwoClaimsOfALabelAtOnceOneWins(t *testing.T) {
+func TestOfTwoConcurrentClaimsOfALabelOneWins(t *testing.T) {
 	for name, c := range map[string]struct {
 		fails bool
 		wins  string
@@ -178,7 +178,7 @@ func TestOfTwoClaimsOfALabelAtOnceOneWins(t *testing.T) {
 	}
 }
 
-func TestAChangeThatIsNotKeptIsNotMade(t *testing.T) {
+func TestAChangeThatCannotBeStoredIsNotMade(t *testing.T) {
 	for name, fault := range map[string]fault{
 		"it was not made": unmade, "it was made": only("update delete", madeAndFailed), "nobody answered": hangs,
 	} {
@@ -244,7 +244,7 @@ func TestAFirstPollDoesNotWaitForItsRecord(t *testing.T) {
 	})
 }
 
-func TestALabelThatRecordsKnowIsTaken(t *testing.T) {
+func TestALabelWithARecordIsTaken(t *testing.T) {
 	f := &faulty{Records: NewMemoryRecords()}
 	theirs := Record{Label: "demo", Token: HashToken("theirs")}
 	if _, err := f.Create(context.Background(), theirs); err != nil {
@@ -270,7 +270,7 @@ func TestALabelThatRecordsKnowIsTaken(t *testing.T) {
 	})
 }
 
-func TestAClaimWhoseRecordIsAnothersEndsAndLeavesIt(t *testing.T) {
+func TestAClaimWhoseRecordBelongsToAnotherEndsAndLeavesTheRecord(t *testing.T) {
 	for name, change := range map[string]func(s *scene) error{
 		"change": func(s *scene) error { return s.claim.Change(Settings{Lease: new(time.Second)}) },
 		"delete": func(s *scene) error { return s.claim.Delete() },

@@ -29,10 +29,10 @@ func (l *lines) count(what string) int {
 	return strings.Count(l.text.String(), what)
 }
 
-func TestALeaseThatEndsIsTriedUntilItsRecordIsGone(t *testing.T) {
+func TestTheEndOfALeaseIsRetriedUntilItsRecordIsGone(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault fault
-		ends  bool // as soon as somebody looks
+		ends  bool // at the next request for the label
 	}{
 		"it was not made": {unmade, false}, "nobody answered": {hangs, false}, "it was made": {only("delete", madeAndFailed), true},
 	} {
@@ -69,7 +69,7 @@ func TestALeaseThatEndsIsTriedUntilItsRecordIsGone(t *testing.T) {
 	}
 }
 
-func TestALeaseWithoutASessionIsTriedUntilItsRecordIsGone(t *testing.T) {
+func TestTheEndOfALeaseWithoutASessionIsRetriedUntilItsRecordIsGone(t *testing.T) {
 	f := &faulty{Records: NewMemoryRecords()}
 	inScene(t, Options{Records: f}, func(t *testing.T, s *scene) {
 		if err := s.session(Settings{Lease: new(10 * time.Second)}).End(nil, false); err != nil {
@@ -91,7 +91,7 @@ func TestALeaseWithoutASessionIsTriedUntilItsRecordIsGone(t *testing.T) {
 	})
 }
 
-func TestAClaimWhoseEndWasNotKeptIsItsProgramsAgain(t *testing.T) {
+func TestAProgramGetsAClaimBackWhoseEndWasNotStored(t *testing.T) {
 	f := &faulty{Records: NewMemoryRecords()}
 	inScene(t, Options{Records: f, Times: Times{Wait: time.Hour}}, func(t *testing.T, s *scene) {
 		one := s.session(Settings{Lease: new(10 * time.Second)})
@@ -116,10 +116,10 @@ func TestAClaimWhoseEndWasNotKeptIsItsProgramsAgain(t *testing.T) {
 	})
 }
 
-func TestARecordWhoseClaimNobodyHeardOfEndsAfterARestart(t *testing.T) {
+func TestARecordWhoseClaimFailedEndsAfterARestart(t *testing.T) {
 	f := &faulty{Records: NewMemoryRecords()}
 	f.set(only("create get", madeAndFailed))
-	inScene(t, Options{Records: f}, func(t *testing.T, s *scene) { // its process ends before it can look
+	inScene(t, Options{Records: f}, func(t *testing.T, s *scene) { // the process ends before it checks the record
 		if err := s.open("t0", Settings{Lease: new(time.Hour)}); !errors.Is(err, ErrUnavailable) {
 			t.Fatalf("open: %v, want ErrUnavailable", err)
 		}

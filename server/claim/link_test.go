@@ -83,9 +83,9 @@ func (l *linked) sends(n int, more bool) (Result, bool) {
 	return r, later
 }
 
-// Content that the visitor has not read is not confirmed, nor is later content, and content beyond the window
-// ends the exchange.
-func TestALinkConfirmsWhatWasTaken(t *testing.T) {
+// Neither content that the visitor has not read nor later content is confirmed, and content beyond the window ends the
+// exchange.
+func TestALinkConfirmsContentThatTheVisitorRead(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		l := s.onLink(0, Windows{1_000, 1_000})
 		for _, n := range []int{600, 0, 400} {
@@ -237,7 +237,7 @@ func TestALinkThatWasReplacedConfirmsNothing(t *testing.T) {
 }
 
 // Parts stay accepted even if the program then aborts the answer; only the end of the visitor changes that.
-func TestALinkConfirmsWhatItsProgramAborts(t *testing.T) {
+func TestALinkConfirmsPartsOfAnAbortedAnswer(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		l := s.onLink(0, Windows{1_000, 1_000})
 		l.sends(500, true)
@@ -251,9 +251,9 @@ func TestALinkConfirmsWhatItsProgramAborts(t *testing.T) {
 	})
 }
 
-// Messages that arrive while a link is notified are sent with it, up to a bound; then the link that has
-// waited next longest is notified.
-func TestALinkIsGivenWhatComesAtOnce(t *testing.T) {
+// Messages that arrive while a link is being notified go to that link, up to a bound. Then the link that has waited
+// longest of the others is notified.
+func TestMessagesOnALinkAreGivenTogetherUpToABound(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Batch: 8}}, func(t *testing.T, s *scene) {
 		var links []*Link
 		for range 2 {
@@ -292,7 +292,7 @@ func TestALinkIsGivenWhatComesAtOnce(t *testing.T) {
 	})
 }
 
-func TestALinkThatIsClosedTakesNothing(t *testing.T) {
+func TestAClosedLinkTakesNothing(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		link, err := one.Link(new(cursorOf(one.id, 0)), Flow{Stream: true}, &doorway{})

@@ -85,7 +85,7 @@ func TestAListenerGetsEachMessageWhenItComes(t *testing.T) {
 	})
 }
 
-func TestAListenerHearsAHeartbeatAfterSilence(t *testing.T) {
+func TestAListenerGetsAHeartbeatAfterSilence(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		l := listen(one, nil, 50*time.Second)
@@ -107,7 +107,7 @@ func TestAListenerHearsAHeartbeatAfterSilence(t *testing.T) {
 	})
 }
 
-func TestAListenerThatTakesNothingInEnds(t *testing.T) {
+func TestAListenerThatReadsNothingEnds(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		l := listen(one, new(cursorOf(one.id, 0)), time.Minute)
@@ -154,7 +154,7 @@ func TestAnswersKeepAListenerOpen(t *testing.T) {
 	})
 }
 
-func TestAListenerEndsWhenItCarriesAllItMay(t *testing.T) {
+func TestAListenerEndsAtItsBound(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Batch: 2}}, func(t *testing.T, s *scene) {
 		one := s.session()
 		l := listen(one, new(cursorOf(one.id, 0)), time.Minute)
@@ -176,7 +176,7 @@ func TestAListenerEndsWhenItCarriesAllItMay(t *testing.T) {
 	})
 }
 
-func TestAListenerGoesOnWhereABatchHasNoBound(t *testing.T) {
+func TestAListenerContinuesIfBatchesHaveNoBound(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Batch: -1}}, func(t *testing.T, s *scene) {
 		one := s.session()
 		l := listen(one, new(cursorOf(one.id, 0)), time.Minute)
@@ -190,7 +190,7 @@ func TestAListenerGoesOnWhereABatchHasNoBound(t *testing.T) {
 	})
 }
 
-func TestABatchGivesAgainNoMoreThanABatch(t *testing.T) {
+func TestARepeatedBatchIsBoundedLikeOthers(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Batch: 2}}, func(t *testing.T, s *scene) {
 		one := s.session()
 		l := listen(one, new(cursorOf(one.id, 0)), time.Minute)
@@ -242,7 +242,7 @@ func TestWhatEndsAListener(t *testing.T) {
 	}
 }
 
-func TestAListenerThatBreaksGivesBackWhatItDidNotTake(t *testing.T) {
+func TestABrokenListenerReturnsMessagesThatItDidNotTake(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		l := listen(one, new(cursorOf(one.id, 0)), time.Minute)

@@ -110,7 +110,7 @@ func linkAll(ctx context.Context, s *Session, give func(*Message)) error {
 	}
 }
 
-func TestVisitorsWhoLeaveLeaveNothing(t *testing.T) {
+func TestVisitorsWhoLeaveLeaveNoMemoryBehind(t *testing.T) {
 	for _, way := range serveWays {
 		t.Run(way.name, func(t *testing.T) {
 			r := New(Options{})
@@ -186,7 +186,7 @@ func leave(t *testing.T, c *Claim, has <-chan string) weak.Pointer[Exchange] {
 	return weak.Make(x)
 }
 
-func TestASessionThatPollsNoMoreHoldsNoExchangeThatEnded(t *testing.T) {
+func TestASessionWithoutPollsHoldsNoEndedExchanges(t *testing.T) {
 	r := New(Options{Limits: Limits{Batch: 100}})
 	defer r.Close()
 	o, err := r.Open(netip.Addr{}, "demo", "t0", Settings{})
@@ -284,7 +284,7 @@ func TestTheNewestCancellationsAreKept(t *testing.T) {
 	})
 }
 
-func TestAMessageCostsTheSameHoweverManyWait(t *testing.T) {
+func TestTheCostOfAMessageDoesNotGrowWithTheNumberOfWaitingOnes(t *testing.T) {
 	const messages = 3_000
 	for _, c := range []struct {
 		name  string

@@ -88,13 +88,13 @@ func TestTheExampleOfTheProtocolIsAMintedToken(t *testing.T) {
 }
 
 // The example is from GitHub's description of its format; it is worthless.
-func TestTheChecksumIsThatOfGitHub(t *testing.T) {
+func TestTheChecksumIsTheSameAsGitHubs(t *testing.T) {
 	if got := checksum("zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ"); got != "0mLq17" {
 		t.Errorf("checksum = %s, want 0mLq17", got)
 	}
 }
 
-func TestWhatIsCutOrMistypedIsNoMintedToken(t *testing.T) {
+func TestACutOrMistypedTokenIsNotAMintedOne(t *testing.T) {
 	s, good := newScanner(t), MintToken(OwnerToken)
 	other := byte('0')
 	if good[10] == other {
@@ -110,7 +110,7 @@ func TestWhatIsCutOrMistypedIsNoMintedToken(t *testing.T) {
 	}
 }
 
-func TestEachDigitIsAsLikely(t *testing.T) {
+func TestAllDigitsAreEquallyLikely(t *testing.T) {
 	const tokens = 20_000
 	count := map[rune]int{}
 	for range tokens {

@@ -101,7 +101,7 @@ func TestPartsReachTheVisitorInOrder(t *testing.T) {
 	})
 }
 
-func TestPartsAreJudged(t *testing.T) {
+func TestPartsGetTheirResults(t *testing.T) {
 	inStream(t, func(t *testing.T, _ *scene, v *streamed) {
 		id := v.x.ID()
 		if _, err := v.s.Delivery(id).Part(t.Context(), Part{Seq: 2}); !errors.Is(err, ErrGap) {
@@ -226,7 +226,7 @@ func TestAnEndBetweenWritesIsReportedOnce(t *testing.T) {
 	})
 }
 
-func TestAVisitorWhoLeavesIsToldToTheSession(t *testing.T) {
+func TestTheSessionIsInformedOfAVisitorWhoLeaves(t *testing.T) {
 	inStream(t, func(t *testing.T, s *scene, v *streamed) {
 		v.leave()
 		v.cut(Abandoned, ErrVisitorGone)
@@ -262,7 +262,7 @@ func TestTheTimeBetweenPartsEndsTheAnswer(t *testing.T) {
 	})
 }
 
-func TestTheVisitorsOwnTimeIsNotTheHandlers(t *testing.T) {
+func TestTheTimeBetweenPartsExcludesTheVisitorsOwn(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		v := s.stream("GET")
 		v.part(1, "a", true, Accepted)

@@ -74,7 +74,7 @@ func TestAReleasedLabelIsKeptForItsToken(t *testing.T) {
 	})
 }
 
-func TestALabelThatIsNotKeptChangesItsOwner(t *testing.T) {
+func TestALabelThatIsNotReservedCanChangeItsOwner(t *testing.T) {
 	o := remembering(0)
 	var kept []Kept
 	past := map[string]string{}
@@ -157,7 +157,7 @@ func TestRandomLabelsDiffer(t *testing.T) {
 	}
 }
 
-func TestTheOperatorsOwnGetALabelThatIsKept(t *testing.T) {
+func TestTheOperatorsOwnProgramsGetAReservedLabel(t *testing.T) {
 	o := remembering(ninetyDays)
 	o.Given = func(label, token string) bool { return label == "demo" && token == "device" }
 	inScene(t, o, func(t *testing.T, s *scene) {
@@ -200,7 +200,7 @@ func TestTheShortestLivedLabelsAreForgotten(t *testing.T) {
 	})
 }
 
-func TestAStartWithTooManyReleasedLabelsForgetsThemByAndBy(t *testing.T) {
+func TestAStartWithTooManyReleasedLabelsForgetsThemGradually(t *testing.T) {
 	o := remembering(ninetyDays)
 	inScene(t, o, func(t *testing.T, s *scene) {
 		for i := range 20 {
@@ -260,7 +260,7 @@ func TestAnAddressKeepsAHundredLabels(t *testing.T) {
 	})
 }
 
-func TestALabelThatCannotBeGivenStaysReleased(t *testing.T) {
+func TestALabelThatCannotBeClaimedStaysReleased(t *testing.T) {
 	for name, fault := range map[string]fault{
 		"it was not made":         only("update", unmade),
 		"it was made":             only("update", madeAndFailed),
@@ -293,7 +293,7 @@ func TestALabelThatCannotBeGivenStaysReleased(t *testing.T) {
 	}
 }
 
-func TestALabelWhoseReleaseFailsIsClaimed(t *testing.T) {
+func TestALabelWhoseReleaseFailsStaysClaimed(t *testing.T) {
 	for name, fault := range map[string]fault{"it was not made": only("update", unmade), "it was made": only("update", madeAndFailed)} {
 		t.Run(name, func(t *testing.T) {
 			o := remembering(ninetyDays)

@@ -30,7 +30,7 @@ func (s *scene) given(from *Session, cursor string, nth int, want bool) *Exchang
 	return x
 }
 
-func TestAPlainSessionNumbersRequestsFromWhereItsProgramIs(t *testing.T) {
+func TestAPlainSessionNumbersRequestsFromThePlaceOfItsProgram(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		p := s.plain()
 		zero := cursorOf(p.id, 0)
@@ -71,7 +71,7 @@ func TestAPlainSessionNumbersRequestsFromWhereItsProgramIs(t *testing.T) {
 	})
 }
 
-func TestAPlainSessionHearsOfNoCancellation(t *testing.T) {
+func TestAPlainSessionGetsNoCancellations(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		p := s.plain()
 		zero := cursorOf(p.id, 0)
@@ -104,7 +104,7 @@ func TestAPlainSessionForgetsNumbersWithTheirExchanges(t *testing.T) {
 	})
 }
 
-func TestAPlainSessionForgetsNumbersOfWhatItGaveBack(t *testing.T) {
+func TestAPlainSessionForgetsNumbersOfReturnedRequests(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		p := s.plain()
 		f, err := p.Feed()

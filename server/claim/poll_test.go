@@ -116,7 +116,7 @@ func TestAPollWaitsNoLongerThanItMay(t *testing.T) {
 	}
 }
 
-func TestAPollWhoseVisitorLeftWaitsOn(t *testing.T) {
+func TestAPollContinuesToWaitWhenItsVisitorLeft(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		p := park(one, nil, 20*time.Second)
@@ -142,7 +142,7 @@ func TestAPollWhoseVisitorLeftWaitsOn(t *testing.T) {
 	})
 }
 
-func TestAPollerWhoLeavesGivesBack(t *testing.T) {
+func TestAPollerThatLeavesReturnsItsRequest(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		p := park(one, nil, time.Minute)
@@ -172,7 +172,7 @@ func TestAPollerWhoLeavesGivesBack(t *testing.T) {
 	})
 }
 
-func TestWhatIsGivenBackWakesAnotherPoll(t *testing.T) {
+func TestAReturnedRequestWakesAnotherPoll(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		p1, p2 := park(one, nil, time.Minute), park(two, nil, time.Minute)
@@ -234,7 +234,7 @@ func TestABatchIsBoundedByContent(t *testing.T) {
 	})
 }
 
-func TestACursorThatWasNeverGivenOutIsRefused(t *testing.T) {
+func TestAnUnknownCursorIsRefused(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		v := s.visit("POST")

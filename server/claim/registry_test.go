@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-func TestAClaimOfNothingGetsALabelAndAToken(t *testing.T) {
+func TestAClaimWithoutOptionsGetsALabelAndAToken(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		seen := map[string]bool{}
 		for range 50 {
@@ -32,7 +32,7 @@ func TestAClaimOfNothingGetsALabelAndAToken(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeClaimed(t *testing.T) {
+func TestInvalidClaimsAreRefused(t *testing.T) {
 	inScene(t, Options{Reserved: func(label, token string) bool { return label == "www" && token != "of-www" }}, func(t *testing.T, s *scene) {
 		for _, c := range []struct {
 			label, token string
@@ -98,7 +98,7 @@ func TestBoundsOfTheRegistry(t *testing.T) {
 	})
 }
 
-func TestGivingUpEndsWhatEndedClaimsHold(t *testing.T) {
+func TestGivingUpReleasesTheMemoryOfEndedClaims(t *testing.T) {
 	for name, end := range map[string]func(*Claim){
 		"deleted":     func(c *Claim) { _ = c.Delete() },
 		"lease ended": func(c *Claim) { _ = c.keeper.end(ErrLeaseEnded, nil, netip.Addr{}) },
@@ -119,7 +119,7 @@ func TestGivingUpEndsWhatEndedClaimsHold(t *testing.T) {
 	}
 }
 
-func TestABoundBelowZeroIsNone(t *testing.T) {
+func TestANegativeBoundMeansNone(t *testing.T) {
 	l := Limits{Claims: -1, Sessions: -1, Queue: -1, Exchanges: -1, Batch: -1, Tombstones: -1}.withDefaults()
 	for name, n := range map[string]int{
 		"claims": l.Claims, "sessions": l.Sessions, "queue": l.Queue, "exchanges": l.Exchanges, "batch": l.Batch, "tombstones": l.Tombstones,
@@ -130,7 +130,7 @@ func TestABoundBelowZeroIsNone(t *testing.T) {
 	}
 }
 
-func TestDrainLetsNothingNewIn(t *testing.T) {
+func TestDrainRefusesNewRequests(t *testing.T) {
 	inScene(t, Options{Limits: Limits{Batch: 1}}, func(t *testing.T, s *scene) {
 		one := s.session()
 		held, waits := s.visit("POST"), s.visit("POST")

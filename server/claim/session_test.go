@@ -92,7 +92,7 @@ func looksLate(one *Session, by time.Duration) {
 	one.life.lapse()
 }
 
-func TestALateLookIsFollowedByAnother(t *testing.T) {
+func TestALateCheckOfASessionIsFollowedByAnother(t *testing.T) {
 	for late, again := range map[time.Duration]time.Duration{
 		101 * time.Millisecond: time.Second,
 		time.Second:            time.Second,
@@ -108,7 +108,7 @@ func TestALateLookIsFollowedByAnother(t *testing.T) {
 	}
 }
 
-func TestALookOnTimeEndsASession(t *testing.T) {
+func TestACheckOnTimeEndsASession(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		s.take(one, new(cursorOf(one.id, 0)))
@@ -119,7 +119,7 @@ func TestALookOnTimeEndsASession(t *testing.T) {
 	})
 }
 
-func TestASecondLookEndsASessionHoweverLateItIs(t *testing.T) {
+func TestASecondCheckEndsASessionHoweverLateItIs(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session(Settings{Lease: new(time.Hour)})
 		s.take(one, new(cursorOf(one.id, 0)))
@@ -150,7 +150,7 @@ func TestAnAnswerThatWasReadLateKeepsASession(t *testing.T) {
 	})
 }
 
-func TestALeaseThatIsShortenedMakesNoLookLate(t *testing.T) {
+func TestAShortenedLeaseDoesNotMakeACheckLate(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, other := s.session(Settings{Lease: new(time.Hour)}), s.session()
 		s.take(one, nil)
@@ -176,7 +176,7 @@ func TestASessionWithoutCursorsLivesForTheLease(t *testing.T) {
 	})
 }
 
-func TestASessionThatBeginsToUseCursorsDiesByTheirTime(t *testing.T) {
+func TestASessionThatBeginsToUseCursorsHasTheirTimeout(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		s.take(one, nil) // armed for the lease
@@ -213,7 +213,7 @@ func TestALongerLeaseLengthensTheLifeOfASession(t *testing.T) {
 	})
 }
 
-func TestWhatASessionHeldIsDeliveredAgainTwiceAtMost(t *testing.T) {
+func TestRequestsOfALostSessionAreDeliveredAgainAtMostTwice(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		first := s.session()
 		v := s.visit("GET")
@@ -234,7 +234,7 @@ func TestWhatASessionHeldIsDeliveredAgainTwiceAtMost(t *testing.T) {
 	})
 }
 
-func TestWhatMovesOnKeepsTheTimeOfItsFirstDelivery(t *testing.T) {
+func TestAMovedRequestKeepsTheTimeOfItsFirstDelivery(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session(Settings{Timeout: new(15 * time.Second)})
 		v := s.visit("GET")
@@ -252,7 +252,7 @@ func TestWhatMovesOnKeepsTheTimeOfItsFirstDelivery(t *testing.T) {
 	})
 }
 
-func TestWhatMovesOnToNobodyFails(t *testing.T) {
+func TestAMovedRequestWithoutASessionFails(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		v := s.visit("GET")
@@ -265,7 +265,7 @@ func TestWhatMovesOnToNobodyFails(t *testing.T) {
 	})
 }
 
-func TestWhatMovesOnGoesFirstInItsOrder(t *testing.T) {
+func TestMovedRequestsGoFirstAndInOrder(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		a, b := s.visit("GET"), s.visit("PUT")
@@ -301,7 +301,7 @@ func TestALateAnswerOfALostSessionReachesNobody(t *testing.T) {
 	})
 }
 
-func TestDeleteWithoutCursorCountsAllAsBegun(t *testing.T) {
+func TestDeleteWithoutACursorCountsAllRequestsAsBegun(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one, two := s.session(), s.session()
 		get, post := s.visit("GET"), s.visit("POST")

@@ -21,9 +21,9 @@ type sight struct {
 
 	mu     sync.Mutex // guards below
 	events map[string][]Event
-	seeing map[string]int // calls that go on
+	seeing map[string]int // running calls
 	faults []string
-	block  chan struct{} // nil, or what the first event of an exchange waits for
+	block  chan struct{} // nil, or a channel for which the first event of an exchange waits
 }
 
 // watched lets a tap see demo.
@@ -35,7 +35,7 @@ func (s *scene) watched() *sight {
 
 func (k *sight) See(e Event) {
 	id := e.Exchange.ID()
-	k.claim.State() // it locks the claim, and waits for ever if the caller has
+	k.claim.State() // it locks the claim, so it would deadlock if the caller held that lock
 	e.Content = bytes.Clone(e.Content)
 	k.mu.Lock()
 	if k.seeing[id]++; k.seeing[id] > 1 {
@@ -257,7 +257,7 @@ func TestATapSeesEveryAttemptAndHowItEnds(t *testing.T) {
 	}
 }
 
-func TestATapIsOfExchangesThatAreAskedMeanwhile(t *testing.T) {
+func TestATapSeesOnlyExchangesThatBeginMeanwhile(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		answer := func(v *visit) {
@@ -279,7 +279,7 @@ func TestATapIsOfExchangesThatAreAskedMeanwhile(t *testing.T) {
 	})
 }
 
-func TestContentIsWhatPassedHoweverLateTheTap(t *testing.T) {
+func TestALateTapGetsTheContentThatPassed(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		k := s.watched()
@@ -306,7 +306,7 @@ func TestContentIsWhatPassedHoweverLateTheTap(t *testing.T) {
 	})
 }
 
-func TestATapSeesExchangesThatMoveAtOnce(t *testing.T) {
+func TestATapSeesConcurrentExchanges(t *testing.T) {
 	const visitors, parts = 8, 40
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
@@ -389,7 +389,7 @@ func TestATapSeesExchangesThatMoveAtOnce(t *testing.T) {
 	})
 }
 
-func TestAnExchangeWithoutATapCostsNothing(t *testing.T) {
+func TestAnExchangeWithoutATapHasNoCostForIt(t *testing.T) {
 	var w *watch
 	a := &Answer{Status: 200, Content: []byte("content")}
 	if n := testing.AllocsPerRun(100, func() {

@@ -16,7 +16,7 @@ func (w word) Shown() any {
 	return len(w)
 }
 
-func TestATermThatIsNotSetStays(t *testing.T) {
+func TestATermThatIsNotSetStaysUnchanged(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		s.session(Settings{Others: map[string]Term{"a": word("one"), "b": word("hidden")}})
 		for _, step := range []struct {

@@ -79,7 +79,7 @@ func TestTombstonesAreBoundedByCount(t *testing.T) {
 	})
 }
 
-func TestTombstonesTakeNoRoomWhenTheirTimeIsOver(t *testing.T) {
+func TestExpiredTombstonesTakeNoRoom(t *testing.T) {
 	for _, door := range []string{"", "old"} {
 		inScene(t, Options{}, func(t *testing.T, s *scene) {
 			open, serve := s.session, linkAll // both are as idle as a connection may be

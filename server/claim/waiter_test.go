@@ -2,7 +2,7 @@ package claim
 
 import "testing"
 
-func TestNewsOfAnExchangeBeforeWakesInVain(t *testing.T) {
+func TestNewsOfAnEarlierExchangeIsIgnored(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		one := s.session()
 		for range 8 { // a pool need not keep what it is given

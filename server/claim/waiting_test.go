@@ -25,7 +25,7 @@ func (b *bed) Nap() bool {
 }
 
 // A poll may be awaited alternately on a channel and in naps, and loses nothing in between.
-func TestAPollIsWaitedForInTurns(t *testing.T) {
+func TestAPollCanBeAwaitedOnAChannelAndInNaps(t *testing.T) {
 	for name, naps := range map[string]int{"by naps": 1_000, "by one nap, then on a channel": 1} {
 		t.Run(name, func(t *testing.T) {
 			inScene(t, Options{}, func(t *testing.T, s *scene) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestAWeakTokenIsNotChosen(t *testing.T) {
+func TestAWeakTokenCannotBeChosen(t *testing.T) {
 	weak := func(label, token string) bool { return len(token) < 4 && label != "operators" }
 	kept := Kept{Record: Record{Label: "kept", Token: HashToken("old"), Terms: Terms{Lease: 60e9, Timeout: 60e9, Redeliver: RedeliverIdempotent}}}
 	r := New(Options{Weak: weak, Kept: []Kept{kept}})
@@ -38,7 +38,7 @@ func TestAWeakTokenIsNotChosen(t *testing.T) {
 	}
 }
 
-func TestAChangedTokenHasToBeShownAnew(t *testing.T) {
+func TestAfterAChangeTheNewTokenMustBeShown(t *testing.T) {
 	r := New(Options{})
 	defer r.Close()
 	at := netip.MustParseAddr("192.0.2.1")

@@ -47,7 +47,7 @@ func TestContentOfUnknownLengthIsCollectedForAProgramOf2008(t *testing.T) {
 	}
 }
 
-func TestMoreThanIsCollectedIs413AndReachesNoProgram(t *testing.T) {
+func TestContentBeyondTheBoundOfCollectingIsA413(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		at := b.register("name=demo&token=t0")
 		poll := b.begin(get(at))
@@ -70,7 +70,7 @@ func TestMoreThanIsCollectedIs413AndReachesNoProgram(t *testing.T) {
 	})
 }
 
-func TestWhoLeavesWhileContentIsCollected(t *testing.T) {
+func TestAVisitorOrProgramMayLeaveWhileContentIsCollected(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		at := b.register("name=demo&token=t0")
 		poll := b.begin(get(at))
@@ -87,7 +87,7 @@ func TestWhoLeavesWhileContentIsCollected(t *testing.T) {
 	})
 }
 
-func TestCollectedContentIsOfTheBudget(t *testing.T) {
+func TestCollectedContentCountsInTheBudget(t *testing.T) {
 	for door, poll := range map[string]func(*bubble) *later{
 		"reversehttp": func(b *bubble) *later { return b.begin(get(b.register("name=demo&token=t0"))) },
 		"comet2008":   func(b *bubble) *later { return b.begin(queued("")) },
@@ -112,5 +112,5 @@ func TestCollectedContentIsOfTheBudget(t *testing.T) {
 	}
 }
 
-// chunkedPart is one chunk of n bytes that is not the last.
+// chunkedPart returns one chunk of n bytes that is not the last.
 func chunkedPart(n int) string { return fmt.Sprintf("%x\r\n%s\r\n", n, strings.Repeat("x", n)) }

@@ -49,7 +49,7 @@ func TestAnEventIsAnsweredByTheNextPost(t *testing.T) {
 	})
 }
 
-func TestResponsesToEventsAreTakenInEveryForm(t *testing.T) {
+func TestResponsesToEventsAreAcceptedInEveryForm(t *testing.T) {
 	for name, c := range map[string]struct {
 		rest, body string
 		status     int
@@ -80,7 +80,7 @@ func TestResponsesToEventsAreTakenInEveryForm(t *testing.T) {
 	}
 }
 
-func TestAResponseToAnEventThatIsNoneIsABadAnswer(t *testing.T) {
+func TestAnInvalidResponseToAnEventIsABadAnswer(t *testing.T) {
 	for name, c := range map[string]struct{ rest, code string }{
 		"no status":      {`"body":"x"`, "bad_answer"},
 		"status 99":      {`"status":99`, "bad_answer"},
@@ -117,7 +117,7 @@ func TestAResponseToAnEventThatIsNoneIsABadAnswer(t *testing.T) {
 				if got := b.ask(queued(`{"message-id":"` + id + `",` + c.rest + "}")); got.StatusCode != 400 || got.code() != c.code {
 					t.Errorf("program got %d %s, want 400 %s", got.StatusCode, got.body, c.code)
 				}
-				if c.code == "bad_json" { // which event it is for is not known
+				if c.code == "bad_json" { // so its event is unknown
 					v.pending()
 					b.begin(queued(`{"message-id":"` + id + `","status":200}`))
 					v.wait().is(t, 200, "")
@@ -151,7 +151,7 @@ func TestAResponseToAnUnknownEventIsAPoll(t *testing.T) {
 		b.begin(answer)
 		v.wait().is(t, 200, "x")
 		b.begin(answer).pending() // again
-		// After a restart the program responds to an event that nobody knows.
+		// After a restart the program responds to an event that the gateway does not know.
 		b.restart(gateway.Options{}, false)
 		poll = b.begin(answer)
 		b.visit("demo", "GET", "/2")
@@ -188,7 +188,7 @@ func TestSeveralEventsAreInFlightBySeveralPolls(t *testing.T) {
 		if n := b.g.Registry().Stats(); n.Sessions != 3 || n.Polls != 3 {
 			t.Errorf("%+v, want 3 sessions that are polled", n)
 		}
-		for range 4 { // sessions are used again, not opened anew
+		for range 4 { // sessions are reused
 			time.Sleep(25 * time.Second)
 			synctest.Wait()
 			for range 3 {
@@ -201,7 +201,7 @@ func TestSeveralEventsAreInFlightBySeveralPolls(t *testing.T) {
 	})
 }
 
-func TestAPollTooManyIsRefused(t *testing.T) {
+func TestAPollBeyondTheBoundIsRefused(t *testing.T) {
 	inBubble(t, gateway.Options{Limits: claim.Limits{Sessions: 2}}, func(b *bubble) {
 		b.begin(queued(""))
 		b.begin(queued(""))
@@ -211,7 +211,7 @@ func TestAPollTooManyIsRefused(t *testing.T) {
 	})
 }
 
-func TestAQueueIsItsOwners(t *testing.T) {
+func TestAQueueNeedsTheTokenOfItsOwner(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		b.begin(queued(""))
 		for auth, want := range map[string]string{
@@ -232,7 +232,7 @@ func TestAQueueIsItsOwners(t *testing.T) {
 	})
 }
 
-func TestEventsHaveContentThatIsNoTextOrStreams(t *testing.T) {
+func TestEventsCarryBinaryAndStreamedContent(t *testing.T) {
 	large := strings.Repeat("x", 100_000)
 	for name, c := range map[string]struct{ fields, sent, body, coded string }{
 		"binary":       {"Content-Length: 3\r\n", "\x00\xff\xfe", "", "AP/+"},
@@ -291,7 +291,7 @@ func TestContentThatIsTooLargeForAnEventIsRefused(t *testing.T) {
 	}
 }
 
-func TestAVisitorWhoseContentBreaksOffIsNoEvent(t *testing.T) {
+func TestARequestWhoseContentBreaksOffBecomesNoEvent(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		poll := b.begin(queued(""))
 		v := b.begin("POST / HTTP/1.1\r\nHost: demo.localhost:8080\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
@@ -315,7 +315,7 @@ func TestDeletingEndsAPollOfAQueue(t *testing.T) {
 	})
 }
 
-func TestATokenThatChangesEndsAPollOfAQueue(t *testing.T) {
+func TestAChangeOfTheTokenEndsAPollOfAQueue(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		poll := b.begin(queued(""))
 		token := "t1"

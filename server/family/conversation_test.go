@@ -226,9 +226,9 @@ func (p *part) move(m vectors.Move) (goesOn bool, err error) {
 		}
 		return true, nil
 	case m.Answers != nil:
-		p.w.Header()["Content-Type"] = nil // else net/http guesses
+		p.w.Header()["Content-Type"] = nil // otherwise net/http guesses
 		setFields(p.w.Header(), m.Answers.Headers)
-		if p.reading { // else net/http reads the rest of the content first
+		if p.reading { // otherwise net/http reads the rest of the content first
 			_ = http.NewResponseController(p.w).EnableFullDuplex()
 		}
 		p.w.WriteHeader(m.Answers.Status)

@@ -67,7 +67,7 @@ func (w *town) extend(protocol, to string, fields http.Header) (net.Conn, *http.
 		_ = conn.Close()
 		return nil, nil, err
 	}
-	here, there := net.Pipe() // which has deadlines, that servers need
+	here, there := net.Pipe() // which has the deadlines that servers need
 	w.ends.Go(func() { _, _ = io.Copy(there, resp.Body); _ = there.Close() })
 	w.ends.Go(func() { _, _ = io.Copy(out, there); _ = out.Close() })
 	return &extended{here, conn}, resp, nil

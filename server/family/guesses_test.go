@@ -54,7 +54,7 @@ func (b *bubble) owner(at string) {
 	}
 }
 
-func TestAShortTokenClaimsByNoDoor(t *testing.T) {
+func TestAShortTokenCannotClaimAtAnyDoor(t *testing.T) {
 	for name, show := range shows {
 		t.Run(name, func(t *testing.T) {
 			amongStrangers(t, gateway.Options{}, func(b *bubble) {
@@ -95,7 +95,7 @@ func TestOnlyTheSharedTokenMayBeShort(t *testing.T) {
 	})
 }
 
-func TestAClaimIsGivenNoShortToken(t *testing.T) {
+func TestAClaimCannotChangeToAShortToken(t *testing.T) {
 	amongStrangers(t, gateway.Options{}, func(b *bubble) {
 		b.register("name=demo&token=" + longToken)
 		put := func(token string) *heard {
@@ -147,7 +147,7 @@ func (b *bubble) guess() {
 	}
 }
 
-func TestWhatIsOpenGoesOnWhereOthersGuess(t *testing.T) {
+func TestOpenPollsContinueWhileOthersGuess(t *testing.T) {
 	t.Run("reversehttp", func(t *testing.T) {
 		amongStrangers(t, gateway.Options{}, func(b *bubble) {
 			at := b.register("name=demo&token=" + longToken)
@@ -195,7 +195,7 @@ func TestWhatIsOpenGoesOnWhereOthersGuess(t *testing.T) {
 			b.visit("demo", "GET", "/1")
 			eventIn(t, poll.wait())
 			b.guess()
-			if got := b.ask(ask); got.code() != "rate_limited" { // though a session rests that it could take
+			if got := b.ask(ask); got.code() != "rate_limited" { // though an idle session is available
 				t.Errorf("who has no session = %d %s, want rate_limited", got.StatusCode, got.body)
 			}
 		})
@@ -215,7 +215,7 @@ func TestWhatIsOpenGoesOnWhereOthersGuess(t *testing.T) {
 	})
 }
 
-func TestTheKeyOfADeviceIsGuessedNoFaster(t *testing.T) {
+func TestGuessesForTheKeyOfADeviceCountToo(t *testing.T) {
 	o := gateway.Options{Owned: map[string]string{"demo": "k_demo"}, Doors: Doors(Options{Devices: []Device{{"demo", "k_demo"}}})}
 	turn := func(key string) string {
 		return "POST /ptth/" + key + " HTTP/1.1\r\n" + upgradeFields + "\r\n"
@@ -239,7 +239,7 @@ func TestTheKeyOfADeviceIsGuessedNoFaster(t *testing.T) {
 			})
 		})
 	}
-	amongStrangers(t, gateway.Options{}, func(b *bubble) { // where none is listed no path is a key
+	amongStrangers(t, gateway.Options{}, func(b *bubble) { // if no device is listed, no path is a key
 		for range 20 {
 			if got := b.ask(turn("demo")); got.code() != "token_needed" {
 				t.Fatalf("without a token = %d %s, want token_needed", got.StatusCode, got.body)
@@ -248,7 +248,7 @@ func TestTheKeyOfADeviceIsGuessedNoFaster(t *testing.T) {
 	})
 }
 
-func TestALabelOfAnAccountIsClaimedByNoDoor(t *testing.T) {
+func TestALabelOfAnAccountCannotBeClaimedAtAnyDoor(t *testing.T) {
 	for name, show := range shows {
 		t.Run(name, func(t *testing.T) {
 			key := account.NewKey()
@@ -276,7 +276,7 @@ func TestALabelOfAnAccountIsClaimedByNoDoor(t *testing.T) {
 	}
 }
 
-func TestAReleasedLabelIsKeptAtEveryDoor(t *testing.T) {
+func TestAReleasedLabelIsReservedAtEveryDoor(t *testing.T) {
 	for name, show := range shows {
 		t.Run(name, func(t *testing.T) {
 			amongStrangers(t, gateway.Options{}, func(b *bubble) {

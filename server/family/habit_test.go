@@ -116,7 +116,7 @@ func (l *ledger) serve(w *town, door string, conns int, open time.Duration) {
 }
 
 // A connection is reused after an answer only if it has shown that it stays open.
-func TestAConnectionIsUsedAgainOnceItHasStayedOpen(t *testing.T) {
+func TestAConnectionIsReusedOnceItHasStayedOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &habit{}
 		for _, step := range []struct {

@@ -190,7 +190,7 @@ func TestAnUploadThatIsRefusedEnds(t *testing.T) {
 	v.got(502, "*")
 }
 
-func TestAnUploadThatIsNotProcessedEndsBeforeWhatElseIsOpen(t *testing.T) {
+func TestAnUnprocessedUploadEndsBeforeOtherStreams(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	c := ways["ptth with h2"](w)
 	framer := c.framer()

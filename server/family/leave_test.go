@@ -16,11 +16,11 @@ import (
 )
 
 // A door that kept an exchange would keep some fifty objects of it.
-func TestVisitorsWhoLeaveLeaveNothingAtAnyDoor(t *testing.T) {
+func TestVisitorsWhoLeaveLeaveNoMemoryBehindAtAnyDoor(t *testing.T) {
 	const leavers = 60
 	for _, d := range vectors.Doors().Doors {
 		if apart[d.Name] != "" {
-			continue // it has all but its opening in common with ptth-h2
+			continue // it differs from ptth-h2 only in its opening
 		}
 		t.Run(d.Name, func(t *testing.T) {
 			// The memory of two minutes lasts only a moment here.
@@ -34,7 +34,7 @@ func TestVisitorsWhoLeaveLeaveNothingAtAnyDoor(t *testing.T) {
 				here <- mayEnd
 				<-mayEnd
 			}))
-			for range 15 { // what the first visitors make is for all
+			for range 15 { // the first visitors create objects that all share
 				w.leave(here)
 			}
 			before := w.objects()
@@ -56,7 +56,7 @@ func TestVisitorsWhoLeaveLeaveNothingAtAnyDoor(t *testing.T) {
 func (w *town) leave(here <-chan chan struct{}) {
 	w.t.Helper()
 	waitFor(w.t, func() bool { return w.Registry().Stats().Polls > 0 })
-	c, err := net.Dial("tcp", w.address) // without a clean-up, which would stay
+	c, err := net.Dial("tcp", w.address) // without a clean-up function, which would stay in memory
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func (w *town) leave(here <-chan chan struct{}) {
 // objects counts the live objects on the heap.
 func (w *town) objects() int {
 	runtime.GC()
-	runtime.GC() // pools let go of what nobody uses in the second one
+	runtime.GC() // pools release unused objects in the second collection
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapObjects)

@@ -16,7 +16,7 @@ import (
 
 const upgradeFields = "Host: localhost:8080\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n"
 
-func TestAListedDeviceServesItsLabelAlone(t *testing.T) {
+func TestAListedDeviceServesOnlyItsLabel(t *testing.T) {
 	for name, path := range map[string]string{"device": "/", "ptth": "/ptth/"} {
 		t.Run(name, func(t *testing.T) {
 			w := newTown(t, gateway.Options{Keys: []string{"k"}, Owned: map[string]string{"other": "k-other", "demo": "k-demo"}, Doors: Doors(Options{Devices: []Device{{"other", "k-other"}, {"demo", "k-demo"}}})})
@@ -77,7 +77,7 @@ func TestAListedProgramOfCOMETServesItsLabel(t *testing.T) {
 }
 
 // The log says once, at the first refusal, what an operator can do, and contains no token.
-func TestTheFirstRefusalSaysWhatToDo(t *testing.T) {
+func TestTheFirstRefusalIsLoggedWithWhatToDo(t *testing.T) {
 	for name, c := range map[string]struct{ ask, says string }{
 		"the shared token": {post("/reversehttp", formMedia, "name=demo&token=-"), "--shared-token"},
 		"no token, COMET":  {strings.Replace(queued(""), "Authorization: Bearer t0\r\n", "", 1), "--family-device demo=TOKEN"},

@@ -34,7 +34,7 @@ var clustered = flag.Bool("cluster", false, "three gateways that are one, in pla
 // town is a gateway with all doors on a real port.
 type town struct {
 	*gateway.Gateway
-	nodes   []*gateway.Gateway // which are one; nil if the gateway is alone
+	nodes   []*gateway.Gateway // of a cluster; nil if the gateway is alone
 	t       *testing.T
 	address string
 	server  *http.Server
@@ -105,7 +105,7 @@ func newTown(t *testing.T, o gateway.Options) *town {
 	return w
 }
 
-// Registry returns that of the gateway which keeps demo, if one does.
+// Registry returns the registry of the gateway that has the claim demo, if any.
 func (w *town) Registry() *claim.Registry {
 	for _, g := range w.nodes {
 		if g.Registry().Lookup("demo") != nil {

@@ -177,7 +177,7 @@ func (p *reversing) serve(ctx context.Context, at string, polled *http.Response)
 	posted := make(chan struct{})
 	go func() {
 		defer close(posted)
-		defer cancel() // who is answered early is to stop
+		defer cancel() // a client that got an early answer should stop
 		req, _ := http.NewRequest("POST", at, in)
 		req.Header.Set("Content-Type", polled.Header.Get("Content-Type"))
 		resp, err := p.client.Do(req)

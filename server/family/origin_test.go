@@ -11,7 +11,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// guessed is a Request URL that was given to no program. Anyone can make one up.
+// guessed is a made-up Request URL, which no program got.
 var guessed = claim.NewPlace(reverseHTTPName)
 
 // openings has, for each door that a page could send a request to, the request by which a program begins to
@@ -34,7 +34,7 @@ var openings = map[string]struct {
 // lampDoors are all doors, with a device.
 var lampDoors = Doors(Options{Devices: []Device{{Label: "lamp", Token: "key-of-the-lamp"}}})
 
-func TestPagesOfOtherOriginsComeByNoDoor(t *testing.T) {
+func TestPagesOfOtherOriginsAreRefusedAtEveryDoor(t *testing.T) {
 	for name, door := range openings {
 		t.Run(name, func(t *testing.T) {
 			send := func(b *bubble, fields string) *later {
@@ -47,7 +47,7 @@ func TestPagesOfOtherOriginsComeByNoDoor(t *testing.T) {
 						t.Errorf("with %q = %d %v %s, want 403 origin_refused", fields, got.StatusCode, got.Header, got.body)
 					}
 				}
-				// A navigation may look, but not claim.
+				// A navigation may read, but not claim.
 				got := send(b, "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n").wait()
 				if got.StatusCode != 403 || got.code() != "origin_refused" {
 					t.Errorf("a navigation = %d %s, want 403 origin_refused", got.StatusCode, got.body)
@@ -70,7 +70,7 @@ func TestPagesOfOtherOriginsComeByNoDoor(t *testing.T) {
 }
 
 // A page of an allowed origin navigates like any other, and opening the door of 2008 claims nothing.
-func TestANavigationFromElsewhereLooks(t *testing.T) {
+func TestANavigationFromAnotherOriginClaimsNothing(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		b.register("name=demo&token=t0")
 		for _, at := range []string{"/reversehttp", "/reversehttp/demo/dDA"} {

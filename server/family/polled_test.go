@@ -60,7 +60,7 @@ type polled struct {
 	client *http.Client
 	claim  schema.ClaimAnswer
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	open map[string]context.CancelFunc
 	link *linkEnd // nil without one
 }
@@ -255,7 +255,7 @@ func (a *byMessages) post(m fields) error {
 		return fmt.Errorf("answer: status %d %v", resp.StatusCode, err)
 	}
 	if link != nil && r.Results[0].Status == schema.ResultDuplicate {
-		return nil // the link took it, and ended
+		return nil // the link sent it, and ended
 	}
 	return taken(r.Results[0])
 }

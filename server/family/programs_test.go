@@ -35,7 +35,7 @@ type oldProgram struct {
 
 // ask sends a request, on its own connection or the last one, and returns nil if that fails.
 func (p *oldProgram) ask(method, target, rest string) *heard {
-	target, _, _ = strings.Cut(target, "?") // some drop the query
+	target, _, _ = strings.Cut(target, "?") // some programs drop the query
 	if p.l == nil {
 		here, err := p.b.connect(visitorAt)
 		if err != nil {
@@ -96,14 +96,14 @@ func (p *oldProgram) serve() {
 		}
 		h := p.ask("GET", p.at, "\r\n")
 		switch {
-		case h == nil: // the gateway is not there
+		case h == nil: // the gateway is not running
 			time.Sleep(time.Second)
 		case h.StatusCode == 204:
 			if next := links(h)["next"]; !p.stays {
 				p.at = next
 			}
 			time.Sleep(p.sleeps)
-		case h.StatusCode == 503: // it is about to go
+		case h.StatusCode == 503: // it is stopping
 			time.Sleep(time.Second)
 		case h.StatusCode == 200:
 			p.handle(h)

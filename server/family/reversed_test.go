@@ -45,7 +45,7 @@ func (w *town) sealed(protocol string) func() (net.Conn, error) {
 	}
 }
 
-func TestAProgramThatConnectsByTLSLearnsWhatItGot(t *testing.T) {
+func TestAProgramThatConnectsByTLSGetsItsLabelOrAnError(t *testing.T) {
 	for name, x := range map[string]struct{ says, told string }{
 		"a claim":       {`{"label":"mine","token":"t1","lease":90}`, `"label":"mine","url":"*/","lease":90`},
 		"another's":     {`{"label":"demo","token":"t1"}`, `"code":"label_taken"`},
@@ -122,7 +122,7 @@ func TestEachDraftsLabelTurnsAConnection(t *testing.T) {
 	}
 }
 
-func TestAProgramThatClaimsWithoutEndIsHungUpOn(t *testing.T) {
+func TestATooLongClaimEndsItsConnection(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	c := w.reversed("rh1")
 	c.request()

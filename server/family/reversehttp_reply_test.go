@@ -11,7 +11,7 @@ import (
 )
 
 // Rule 5: replies are relayed as they arrive.
-func TestRepliesAreTakenInEveryFramingOfOldPrograms(t *testing.T) {
+func TestRepliesAreAcceptedInEveryFramingOfOldPrograms(t *testing.T) {
 	for name, c := range map[string]struct{ message, body string }{
 		"HTTP/1.0 to the end":       {"HTTP/1.0 200 OK\r\nServer: x\r\n\r\nall that follows\r\n", "all that follows\r\n"},
 		"bare LF":                   {"HTTP/1.1 200 OK\nContent-Type: text/plain\n\nline\n", "line\n"},
@@ -46,7 +46,7 @@ func TestRepliesAreTakenInEveryFramingOfOldPrograms(t *testing.T) {
 	}
 }
 
-func TestAReplyThatIsNoneIsABadAnswer(t *testing.T) {
+func TestAnInvalidReplyIsABadAnswer(t *testing.T) {
 	for name, message := range map[string]string{
 		"empty":             "",
 		"no response":       "hello",
@@ -166,7 +166,7 @@ func TestAVisitorWhoLeavesEndsAStreamingReply(t *testing.T) {
 	})
 }
 
-func TestAReplyThatBreaksOffMayComeAgain(t *testing.T) {
+func TestAReplyThatBreaksOffMayBeRepeated(t *testing.T) {
 	for name, sent := range map[string]string{"in the head": okay[:20], "in the content": okay[:len(okay)-1]} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, gateway.Options{}, func(b *bubble) {
@@ -184,7 +184,7 @@ func TestAReplyThatBreaksOffMayComeAgain(t *testing.T) {
 	}
 }
 
-func TestASecondReplyWhileTheFirstStreamsIsTakenForLate(t *testing.T) {
+func TestASecondReplyWhileTheFirstStreamsIsLate(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		first := b.register("name=demo&token=t0")
 		v := b.visit("demo", "GET", "/")
@@ -215,7 +215,7 @@ func TestAConnectionServesAfterAReply(t *testing.T) {
 	})
 }
 
-func TestAPipelineIsGivenAndAnsweredInOrder(t *testing.T) {
+func TestAPipelineIsDeliveredAndAnsweredInOrder(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		at := b.register("name=demo&token=t0")
 		var vs []*later
@@ -237,7 +237,7 @@ func TestAPipelineIsGivenAndAnsweredInOrder(t *testing.T) {
 	})
 }
 
-func TestARepliersPipelineMayFailInTheMiddle(t *testing.T) {
+func TestAPipelineOfRepliesMayFailMidway(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		at := b.register("name=demo&token=t0")
 		one, two, three := b.visit("demo", "GET", "/1"), b.visit("demo", "GET", "/2"), b.visit("demo", "GET", "/3")
@@ -253,7 +253,7 @@ func TestARepliersPipelineMayFailInTheMiddle(t *testing.T) {
 		three.wait().is(t, 502, "*")
 		v := b.visit("demo", "GET", "/4")
 		next := b.begin(accept)
-		next.pending() // the URL is spent; its poll is held back and sent elsewhere
+		next.pending() // the URL is used up; its poll is held back and redirected
 		own := next.wait().link("next")
 		b.ask(get(own)).is(t, 200, "*")
 		if got := b.ask(post(own, "message/http", okay+okay)); got.StatusCode != 400 {

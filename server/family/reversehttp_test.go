@@ -125,7 +125,7 @@ func TestRequestingClientLooksLikeIPv4(t *testing.T) {
 	})
 }
 
-func TestALostAnswerToAPollIsGivenAgain(t *testing.T) {
+func TestALostAnswerToAPollIsSentAgain(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		first := b.register("name=demo&token=t0")
 		v := b.visit("demo", "POST", "/", "Content-Length: 1\r\n", "x")
@@ -149,7 +149,7 @@ func TestARequestWhoseVisitorLeftMakesWayForAnother(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		first := b.register("name=demo&token=t0")
 		v := b.visit("demo", "GET", "/1")
-		b.ask(get(first)).is(t, 200, "*") // and it is lost
+		b.ask(get(first)).is(t, 200, "*") // and its answer is lost
 		v.l.Close()
 		synctest.Wait()
 		w := b.visit("demo", "GET", "/2")
@@ -163,7 +163,7 @@ func TestARequestWhoseVisitorLeftMakesWayForAnother(t *testing.T) {
 	})
 }
 
-func TestTheTwoTimeOutsAreToldApart(t *testing.T) {
+func TestTheTwoTimeoutsAreDistinguished(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		at := b.register("name=demo&token=t0&lease=600")
 		if got := b.visit("demo", "GET", "/").wait(); got.StatusCode != 503 || got.code() != "no_handler" {
@@ -217,7 +217,7 @@ func TestAStreamingRequestThatBreaksOffIsCut(t *testing.T) {
 		}
 		w := b.visit("demo", "GET", "/2")
 		got := b.ask(get(at))
-		if got.StatusCode == 204 { // the program began to have it: the URL is spent
+		if got.StatusCode == 204 { // the program got a part of it, so the URL is used up
 			got = b.ask(get(got.link("next")))
 		}
 		if !strings.HasPrefix(got.body, "GET /2 ") {
@@ -294,7 +294,7 @@ func TestHEADAndStatusesWithoutContent(t *testing.T) {
 	}
 }
 
-func TestTheTargetIsAsItStandsInThePathShape(t *testing.T) {
+func TestTheTargetIsUnchangedInThePathShape(t *testing.T) {
 	inBubble(t, gateway.Options{PublicURL: "http://localhost:8080/at/{label}/"}, func(b *bubble) {
 		got := b.ask(post("/reversehttp", formMedia, "name=demo&token=t0"))
 		if got.link("related") != "/at/demo/" {
@@ -345,7 +345,7 @@ func TestSessionsOfALabelAreBounded(t *testing.T) {
 	})
 }
 
-func TestTheControlAPIKnowsNoSessionOfADoor(t *testing.T) {
+func TestSessionsOfADoorAreUnknownToTheControlAPI(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		parts := strings.Split(b.register("name=demo&token=t0"), "/")
 		session := "/claims/demo/sessions/" + parts[len(parts)-2]

@@ -9,7 +9,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-func TestARegistrationIsAnsweredWithURLsAlone(t *testing.T) {
+func TestARegistrationIsAnsweredOnlyWithURLs(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		got := b.ask(post("/reversehttp", formMedia, "name=Demo&token=s3cret&lease=30"))
 		got.is(t, 201, "")
@@ -36,7 +36,7 @@ func TestARegistrationIsAnsweredWithURLsAlone(t *testing.T) {
 	})
 }
 
-func TestARegistrationThatIsNoneIsRefused(t *testing.T) {
+func TestAnInvalidRegistrationIsRefused(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		for name, c := range map[string]struct {
 			raw    string
@@ -100,7 +100,7 @@ func TestAnIdleURLCanBePolledAgain(t *testing.T) {
 	})
 }
 
-func TestAnotherPollOfAURLTakesItsPlace(t *testing.T) {
+func TestAnotherPollOfAURLReplacesTheFirst(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		first := b.register("name=demo&token=t0")
 		older := b.begin(get(first))
@@ -170,7 +170,7 @@ func TestOldURLsServeAfterTheLeaseAndARestart(t *testing.T) {
 	}
 }
 
-func TestDeletingEndsPollsAndLetsWhatWasTakenBeAnswered(t *testing.T) {
+func TestAfterDeletingDeliveredRequestsCanBeAnswered(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		at := b.register("name=demo&token=t0")
 		v := b.visit("demo", "GET", "/")
@@ -192,7 +192,7 @@ func TestDeletingEndsPollsAndLetsWhatWasTakenBeAnswered(t *testing.T) {
 	})
 }
 
-func TestThePrivateURLTellsAndChangesAClaim(t *testing.T) {
+func TestThePrivateURLShowsAndChangesAClaim(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		at := b.register("name=demo&token=t0&lease=30")
 		poll := b.begin(get(at))
@@ -223,7 +223,7 @@ func TestThePrivateURLTellsAndChangesAClaim(t *testing.T) {
 	})
 }
 
-func TestNamesAreShownToHoldersOfAKeyOnly(t *testing.T) {
+func TestOnlyHoldersOfAKeySeeNames(t *testing.T) {
 	inBubble(t, gateway.Options{Keys: []string{"k"}}, func(b *bubble) {
 		if got := b.ask(post("/reversehttp", formMedia, "name=demo&token=t0")); got.StatusCode != 401 || got.code() != "key_needed" {
 			t.Errorf("without a key: %d %s", got.StatusCode, got.body)
@@ -244,7 +244,7 @@ func TestNamesAreShownToHoldersOfAKeyOnly(t *testing.T) {
 	})
 }
 
-func TestURLsThatAreNoneAre404(t *testing.T) {
+func TestUnknownURLsAre404(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		first := b.register("name=demo&token=t0")
 		parts := strings.Split(first, "/")

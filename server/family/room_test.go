@@ -14,7 +14,7 @@ import (
 
 // A connection has no more exchanges of all its claims together than its window has room for; others wait
 // until one ends.
-func TestAConnectionOfHTTP2TakesNoMoreThanItHasRoomFor(t *testing.T) {
+func TestExchangesOfAConnectionOfHTTP2FitItsWindow(t *testing.T) {
 	defer func(was int) { mostOpen = was }(mostOpen)
 	mostOpen = 3
 	w := newTown(t, gateway.Options{})

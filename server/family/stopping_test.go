@@ -19,7 +19,7 @@ const (
 
 // The polls of old programs end as if nobody came, even if they poll again before the gateway is gone; and
 // they poll once a second at most.
-func TestAGatewayThatStopsTellsNoProgramOfOld503(t *testing.T) {
+func TestAGatewayThatStopsSendsOldProgramsNo503(t *testing.T) {
 	for name, c := range map[string]struct {
 		ask    func(b *bubble) string
 		status int // 0 is a connection that ends
@@ -50,7 +50,7 @@ func TestAGatewayThatStopsTellsNoProgramOfOld503(t *testing.T) {
 					}
 				}
 				waiting := b.begin(ask)
-				if c.status == 0 { // it turned, and ends
+				if c.status == 0 { // a turned connection just ends
 					waiting.wait().is(t, 101, "")
 				}
 				b.g.Registry().Drain(nil)
@@ -69,7 +69,7 @@ func TestAGatewayThatStopsTellsNoProgramOfOld503(t *testing.T) {
 				if asked > 10 {
 					t.Errorf("it asked %d times in 10 s, want 10 at most", asked)
 				}
-				gone := b.begin(ask) // nobody waits for programs that left
+				gone := b.begin(ask) // the gateway does not wait for programs that left
 				_ = gone.l.Close()
 				synctest.Wait()
 				if n := b.g.Registry().Stats().Polls; n != 0 {
@@ -81,7 +81,7 @@ func TestAGatewayThatStopsTellsNoProgramOfOld503(t *testing.T) {
 }
 
 // A program that accepts only 200 and 204 as answers survives a restart.
-func TestAProgramOf2008LivesThroughARestart(t *testing.T) {
+func TestAProgramOf2008SurvivesARestart(t *testing.T) {
 	inBubble(t, gateway.Options{}, func(b *bubble) {
 		at := b.register("name=demo&token=t0")
 		answers, over := map[int]int{}, make(chan struct{})
@@ -137,7 +137,7 @@ func TestAProgramOf2008LivesThroughARestart(t *testing.T) {
 func TestEveryDoorServesWhileTheGatewayStops(t *testing.T) {
 	for name, serve := range programs {
 		if apart[name] != "" {
-			continue // in a process of its own, and like reverse-h2
+			continue // it needs a process of its own, and is like reverse-h2
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,7 +16,7 @@ func paypal(raw string) string {
 	return strings.Replace(head, "Content-Length: "+strconv.Itoa(len(before)), "Content-Length: "+strconv.Itoa(len(content)), 1) + "\r\n\r\n" + content
 }
 
-func TestStrangersClaimNamesOfOthersByNoDoor(t *testing.T) {
+func TestStrangersCannotClaimNamesOfOthersAtAnyDoor(t *testing.T) {
 	for name, show := range shows {
 		t.Run(name, func(t *testing.T) {
 			amongStrangers(t, gateway.Options{Public: true}, func(b *bubble) {
@@ -33,7 +33,7 @@ func TestStrangersClaimNamesOfOthersByNoDoor(t *testing.T) {
 	}
 }
 
-func TestALabelThatWasTakenDownIsClaimedByNoDoor(t *testing.T) {
+func TestALabelThatWasTakenDownCannotBeClaimedAtAnyDoor(t *testing.T) {
 	for name, show := range shows {
 		t.Run(name, func(t *testing.T) {
 			amongStrangers(t, gateway.Options{}, func(b *bubble) {

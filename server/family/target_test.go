@@ -12,11 +12,11 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// TestTargetsComeByteForByte compares bytes, since net/http refuses some of the targets.
-func TestTargetsComeByteForByte(t *testing.T) {
+// TestTargetsArriveByteForByte compares bytes, since net/http refuses some of the targets.
+func TestTargetsArriveByteForByte(t *testing.T) {
 	for name, turn := range ways {
 		if strings.HasPrefix(name, "rh") {
-			continue // on which the gateway asks first, and then the same
+			continue // the gateway first asks there for the label, and the rest is the same
 		}
 		t.Run(name, func(t *testing.T) {
 			for _, target := range []string{"/%zz/%/%2", "//a//b/../%2e?x=%zz;&&", "/caf\xc3\xa9?\xff", "/|^`{}[]<>\"\\"} {

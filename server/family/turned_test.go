@@ -261,7 +261,7 @@ func TestWebSocketsPassOnATurnedConnectionOfHTTP1(t *testing.T) {
 	})
 }
 
-func TestAResponseThatIsNoneIs502(t *testing.T) {
+func TestAnInvalidResponseIsA502(t *testing.T) {
 	for name, said := range map[string]string{
 		"garbage":        "\x00\x01 what\r\n\r\n",
 		"truncated head": "HTTP/1.1 200 OK\r\nContent-Le",
@@ -285,7 +285,7 @@ func TestAResponseThatIsNoneIs502(t *testing.T) {
 	}
 }
 
-func TestABareLFAndAnUnknownLengthDo(t *testing.T) {
+func TestABareLFAndAnUnknownLengthAreAccepted(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	c := ways["PTTH"](w)
 	v := w.visit("GET", "demo", "/", "")
@@ -295,7 +295,7 @@ func TestABareLFAndAnUnknownLengthDo(t *testing.T) {
 	v.got(200, "the rest")
 }
 
-func TestAnOriginThatTalksFirstIsHungUpOn(t *testing.T) {
+func TestAnOriginThatSendsFirstLosesItsConnection(t *testing.T) {
 	t.Parallel() // most of it waits
 	w := newTown(t, gateway.Options{Times: claim.Times{NoPoller: time.Second}})
 	c := ways["PTTH"](w)
@@ -307,7 +307,7 @@ func TestAnOriginThatTalksFirstIsHungUpOn(t *testing.T) {
 	w.visit("GET", "demo", "/", "").got(503, "*")
 }
 
-func TestADeviceParksUntilAVisitorIsThere(t *testing.T) {
+func TestADeviceIsParkedUntilAVisitorComes(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	c := &talk{Conn: w.dial(), t: t}
 	c.in = bufio.NewReader(c.Conn)
@@ -335,7 +335,7 @@ func waitFor(t *testing.T, done func() bool) {
 	}
 }
 
-func TestWhoMayNotServeIsTold(t *testing.T) {
+func TestAProgramThatMayNotServeGetsAnError(t *testing.T) {
 	w := newTown(t, gateway.Options{})
 	w.serveOn(ways["PTTH"](w), http.NotFoundHandler())
 	origin := url.QueryEscape(strings.TrimSuffix(w.Public().Base("demo"), "/"))
@@ -400,7 +400,7 @@ func TestAConnectionOfHTTP1HasOneRequestAtATime(t *testing.T) {
 			}
 		})
 	}
-	for range 20 { // as often as one at a time comes, the connection has room again
+	for range 20 { // each time a request ends, the connection has room for the next
 		v := w.visit("GET", "demo", "/", "")
 		waitFor(t, func() bool { return len(w.Registry().Lookup("demo").State().Sessions) == 2 })
 		select {

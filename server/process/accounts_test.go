@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestFilesOfAccountsThatAreWrongAreToldAtTheStart(t *testing.T) {
+func TestAWrongFileOfAccountsIsAnErrorAtTheStart(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{"typo": `{"accounts":[{"name":"ann","label":["ann"]}]}`, "secret": `{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {

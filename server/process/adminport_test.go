@@ -85,7 +85,7 @@ func TestTheOperatorHasAnAddressOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestALocalGatewayHasFiguresInBothPlaces(t *testing.T) {
+func TestALocalGatewayHasMetricsAtBothAddresses(t *testing.T) {
 	p := start(t, "--admin-listen=127.0.0.1:0")
 	for _, at := range []string{p.console, "http://" + p.adminAddress() + "/"} {
 		if status, _ := p.send("GET", at+"metrics", "", nil); status != 200 {
@@ -125,12 +125,12 @@ func TestTheOperatorsSocketIsForOneUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := o.openAdmin(); err == nil || !strings.Contains(err.Error(), "another process listens there") {
-		t.Errorf("a second gateway: %v, want that the socket is taken", err)
+		t.Errorf("a second gateway: %v, want the error that the socket is in use", err)
 	}
 	p.signals <- syscall.SIGTERM
 	p.ended()
 	if _, err := os.Stat(path); err == nil {
-		t.Error("the socket is there after the end")
+		t.Error("the socket exists after the end")
 	}
 }
 
@@ -173,7 +173,7 @@ func lines(t *testing.T, path string) string {
 	return string(content)
 }
 
-func TestTheAuditLogIsOpenedAnewAtSIGHUP(t *testing.T) {
+func TestTheAuditLogIsReopenedOnSIGHUP(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	p := start(t, "--audit-log="+path, "--admin-listen=127.0.0.1:0")
 	_, a := p.claim("t0")
@@ -209,9 +209,9 @@ func TestTheAuditLogIsOpenedAnewAtSIGHUP(t *testing.T) {
 	}
 }
 
-func TestTrafficGoesOnWhereTheAuditLogIsFull(t *testing.T) {
+func TestTrafficContinuesWhenTheDiskOfTheAuditLogIsFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
-		t.Fatal("this machine has no /dev/full, to which nothing can be written; run this test on Linux")
+		t.Fatal("this machine has no /dev/full, which refuses all writes; run this test on Linux")
 	}
 	p := start(t, "--audit-log=/dev/full")
 	for range 3 {
@@ -236,7 +236,7 @@ func TestTheReadmeNamesEveryEventOfTheAuditLog(t *testing.T) {
 	readme, n := lines(t, "../README.md"), 0
 	for _, m := range regexp.MustCompile(`(?m)^\t[A-Z]\w+ += "([a-z_]+)"`).FindAllStringSubmatch(lines(t, "../audit/audit.go"), -1) {
 		if n++; !strings.Contains(readme, "| `"+m[1]+"` |") {
-			t.Errorf("README.md has nothing of %s", m[1])
+			t.Errorf("README.md does not mention %s", m[1])
 		}
 	}
 	if n < 8 {

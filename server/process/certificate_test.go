@@ -68,14 +68,14 @@ func TestWithACertificateTheGatewaySpeaksTLS(t *testing.T) {
 	}
 }
 
-func TestASchemeThatThePortDoesNotSpeakIsLogged(t *testing.T) {
+func TestPublicURLsOfAnotherSchemeThanThePortAreLogged(t *testing.T) {
 	p := start(t, "--public-url=https://{label}.example.com/")
 	if log := p.log.String(); !strings.Contains(log, "a proxy must") {
 		t.Errorf("log = %s", log)
 	}
 }
 
-func TestAChangedCertificateIsRead(t *testing.T) {
+func TestAChangedCertificateIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := certify(t, dir, "first")
 	var log bytes.Buffer
@@ -114,7 +114,7 @@ func TestAChangedCertificateIsRead(t *testing.T) {
 	}
 }
 
-func TestACertificateThatCannotBeUsedSaysWhy(t *testing.T) {
+func TestTheErrorForAnUnusableCertificateHasTheReason(t *testing.T) {
 	cert, key := certify(t, t.TempDir(), "a")
 	_, other := certify(t, t.TempDir(), "b")
 	for _, c := range []struct{ cert, key, says string }{

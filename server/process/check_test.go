@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestWhatCannotWorkIsRefused(t *testing.T) {
+func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 	for _, c := range []struct{ arg, says string }{
 		{"--answer=1ns", "1s to 10m0s"}, {"--answer=999ms", "1s to 10m0s"}, {"--answer=11m", "1s to 10m0s"},
 		{"--lease=100000h", "1s to 24h0m0s"}, {"--lease=999ms", "1s to 24h0m0s"}, {"--lease=1500ms", "whole seconds"},
@@ -23,18 +23,18 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 	}
 	for _, arg := range []string{"--answer=1s", "--answer=10m", "--lease=1s", "--lease=24h", "--wait=1s", "--drain=1ms", "--claims-per-second=-1", "--claims-per-second=0.01", "--visits-per-second=1e6"} {
 		if _, err := parse([]string{arg}); err != nil {
-			t.Errorf("%s: %v, want that it is taken", arg, err)
+			t.Errorf("%s: %v, want no error", arg, err)
 		}
 	}
 }
 
-func TestAnAddressOfAnotherMachineIsToldAsThat(t *testing.T) {
+func TestTheErrorForAnAddressOfAnotherMachineSaysSo(t *testing.T) {
 	o, err := parse([]string{"--listen=192.0.2.1:8202"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = run(o, nil, &bytes.Buffer{}, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "this machine does not have the address; ") || strings.Contains(err.Error(), "takes HOST:PORT") {
-		t.Errorf("listen on 192.0.2.1: %v, want that this machine lacks the address", err)
+		t.Errorf("listen on 192.0.2.1: %v, want the error that this machine lacks the address", err)
 	}
 }

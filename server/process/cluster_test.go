@@ -8,7 +8,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// joining returns the error of a gateway with these flags that is to be one of several nodes.
+// joining returns the error of a gateway that is started as a node of a cluster with these flags.
 func joining(t *testing.T, flags ...string) error {
 	t.Helper()
 	o, err := parse(append([]string{"--cluster", "nats://127.0.0.1:1"}, flags...))
@@ -22,7 +22,7 @@ func joining(t *testing.T, flags ...string) error {
 	return err
 }
 
-func TestThePortForNodesIsNotForOthers(t *testing.T) {
+func TestInvalidFlagsOfANodeAreRefused(t *testing.T) {
 	for flags, want := range map[string]string{
 		"--peer-listen=0.0.0.0:0":  "--peer-listen=0.0.0.0:0: others can reach this address; set --peer-ca, --peer-cert and --peer-key, or listen on 127.0.0.1",
 		"--peer-ca=ca.pem":         "--peer-ca, --peer-cert and --peer-key: set all three, so that nodes know each other",

@@ -17,7 +17,7 @@ func configured(t *testing.T, content string) string {
 	return "--config=" + path
 }
 
-func TestAFileIsRefusedByNameAndMember(t *testing.T) {
+func TestTheErrorForAFileNamesItAndItsMember(t *testing.T) {
 	for _, c := range []struct{ content, says string }{
 		{`{"lisen":":1"}`, `there is no flag "lisen"`}, {`{"max_claims":1}`, `there is no flag "max_claims"`},
 		{`{"config":"x"}`, `"config"`}, {`{"help":true}`, `"help"`},
@@ -30,7 +30,7 @@ func TestAFileIsRefusedByNameAndMember(t *testing.T) {
 	}
 }
 
-func TestAFileIsBlamedOnlyForWhatCounts(t *testing.T) {
+func TestAFileIsNotBlamedForOptionsThatAnotherSourceSets(t *testing.T) {
 	file := configured(t, `{"batch":3,"fields":0,"wait":"0s"}`)
 	t.Setenv("REVERSEHTTP_FIELDS", "-1")
 	t.Setenv("REVERSEHTTP_WAIT", "6s")
@@ -38,7 +38,7 @@ func TestAFileIsBlamedOnlyForWhatCounts(t *testing.T) {
 		_, err := parse([]string{file, c.arg})
 		if c.says == "" {
 			if err != nil {
-				t.Errorf("%s: %v, want what weighs more than the file", c.arg, err)
+				t.Errorf("%s: %v, want the value that takes precedence over the file", c.arg, err)
 			}
 			continue
 		}
@@ -48,8 +48,8 @@ func TestAFileIsBlamedOnlyForWhatCounts(t *testing.T) {
 	}
 }
 
-func TestTheSampleFileLoadsAndExplainsEachLine(t *testing.T) {
-	const path = "../deploy/gateway.jsonc" // its port comes from a socket
+func TestTheSampleFileIsValidAndExplainsEachLine(t *testing.T) {
+	const path = "../deploy/gateway.jsonc" // its port comes from a socket unit
 	o, err := parse([]string{"--config", path})
 	if err != nil {
 		t.Fatal(err)
@@ -76,13 +76,13 @@ func TestTheSampleFileLoadsAndExplainsEachLine(t *testing.T) {
 	}
 }
 
-func TestACommentOfAFileIsAWholeLine(t *testing.T) {
+func TestACommentInAFileTakesAWholeLine(t *testing.T) {
 	if _, err := parse([]string{configured(t, "// of a gateway\n{\n\t// half of it\n  \"batch\": 3\n}\n//")}); err != nil {
 		t.Error(err)
 	}
 	if _, err := parse([]string{configured(t, `{"batch":3 // half of it
 }`)}); err == nil {
-		t.Error("a comment behind a member is taken, want an error")
+		t.Error("a comment behind a member is accepted, want an error")
 	}
 	o, err := parse([]string{configured(t, "{\"resolver\":\n\"192.0.2.1:53\", \"security-contact\":\"https://ca.example/\"}")})
 	if err != nil || o.SecurityContact != "https://ca.example/" {

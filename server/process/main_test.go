@@ -28,8 +28,8 @@ import (
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"),
-		// One in a process for each account of a CA; one for each lock, which ends within 5 s; one for the
-		// CA.
+		// certmagic keeps a goroutine for each account of a CA, and one for each lock, which ends within 5 s. The CA of the
+		// tests keeps one.
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"),
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
 		goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"),
@@ -68,7 +68,7 @@ func (l *lockedBuffer) String() string {
 // patience bounds how long a test waits for anything: far longer than it takes on a busy machine.
 const patience = 10 * time.Minute
 
-// patient are times of the gateway so long that no test waits for their end.
+// patient are flags with times so long that no test reaches their end.
 var patient = []string{
 	"--listen=127.0.0.1:0", "--acknowledge=10m", "--no-poller=10m", "--answer=10m", "--part=10m", "--lease=10m", "--unpolled=10m",
 	"--field-time=10m", "--content-grace=10m",
@@ -224,7 +224,7 @@ func (p *process) idIn(content []byte) string {
 	return batch.Messages[0].ID
 }
 
-func TestTheFirstLineTellsWhereItServes(t *testing.T) {
+func TestTheFirstLineHasTheURLs(t *testing.T) {
 	p := start(t)
 	if !regexp.MustCompile(`^ReverseHttp console: http://localhost:\d+/  public URLs: http://\{label\}\.localhost:\d+/\n$`).MatchString(p.first) {
 		t.Errorf("first line = %q", p.first)
@@ -240,7 +240,7 @@ func TestTheFirstLineTellsWhereItServes(t *testing.T) {
 	}
 }
 
-func TestASignalLetsWhatRunsBeAnswered(t *testing.T) {
+func TestRunningExchangesAreAnsweredAfterASignal(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
 		p := start(t, args...)
 		_, a := p.claim("t0")
@@ -318,7 +318,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhatRunsDoesNotHoldTheGatewayForEver(t *testing.T) {
+func TestRunningExchangesDelayTheEndOnlyForDrain(t *testing.T) {
 	p := start(t, "--drain=100ms")
 	_, a := p.claim("t0")
 	go func() {
@@ -334,7 +334,7 @@ func TestWhatRunsDoesNotHoldTheGatewayForEver(t *testing.T) {
 	p.ended()
 }
 
-func TestALabelIsTakenBackAfterARestart(t *testing.T) {
+func TestALabelBelongsToItsTokenAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, "--data="+dir)
 	if status, _ := p.claim("t0"); status != 201 {
@@ -359,11 +359,11 @@ func TestALabelIsTakenBackAfterARestart(t *testing.T) {
 
 	p = start(t, "--data="+dir)
 	if status, _ := p.claim("t1"); status != 201 {
-		t.Errorf("claim of a label that was given up = %d, want 201", status)
+		t.Errorf("claim of a released label = %d, want 201", status)
 	}
 }
 
-func TestWhatCannotStartSaysWhatToDo(t *testing.T) {
+func TestTheErrorOfAGatewayThatCannotStartSaysWhatToDo(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -438,7 +438,7 @@ func TestSIGHUPStopsNothing(t *testing.T) {
 		_, a := p.claim("t0")
 		id, visit := p.delivered(a)
 		p.signals <- syscall.SIGTERM
-		p.signals <- syscall.SIGHUP // while it stops, too
+		p.signals <- syscall.SIGHUP // also while it stops
 		if status, content := p.send("POST", a.Responses, "t0", map[string]any{"type": "response", "id": id, "status": 200}); status != 202 {
 			t.Errorf("answer = %d %s, want 202", status, content)
 		}
@@ -452,7 +452,7 @@ func TestSIGHUPStopsNothing(t *testing.T) {
 	})
 }
 
-func TestANegativeNumberIsNoFlag(t *testing.T) {
+func TestANegativeNumberCanBeTheValueOfAFlag(t *testing.T) {
 	for _, args := range [][]string{{"--claims-per-second", "-1"}, {"--claims-per-second=-1"}, {"--visits-per-second", "-2.5", "--claims-per-second", "-1"}} {
 		o, err := parse(args)
 		if err != nil || orZero(o.ClaimsPerSecond) != -1 {
@@ -461,7 +461,7 @@ func TestANegativeNumberIsNoFlag(t *testing.T) {
 	}
 	for _, args := range [][]string{{"-1"}, {"--claims-per-second", "-x"}, {"--data", "--log-level=debug"}} {
 		if _, err := parse(args); err == nil {
-			t.Errorf("%q is taken", args)
+			t.Errorf("%q is accepted", args)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func TestSizesOfMemory(t *testing.T) {
 	}
 	for _, text := range []string{"much", "-1", "", "63MiB", "1", "16EiB"} {
 		if _, err := parse([]string{"--memory=" + text}); err == nil {
-			t.Errorf("--memory=%s is taken", text)
+			t.Errorf("--memory=%s is accepted", text)
 		}
 	}
 	for _, content := range []string{`{"memory": "256MiB"}`, `{"memory": 268435456}`} {
@@ -33,7 +33,7 @@ func TestSizesOfMemory(t *testing.T) {
 	}
 }
 
-func TestMemoryIsAQuarterOfWhatThereIs(t *testing.T) {
+func TestTheDefaultMemoryIsAQuarterOfTheMachine(t *testing.T) {
 	o, err := parse(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -43,13 +43,13 @@ func TestMemoryIsAQuarterOfWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestTheCollectorKnowsTheMemory(t *testing.T) {
+func TestTheLimitOfTheCollectorFollowsTheMemory(t *testing.T) {
 	was := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(was)
 	t.Setenv("GOMEMLIMIT", "1GiB")
 	limitMemory(100 << 20)
 	if got := debug.SetMemoryLimit(-1); got != was {
-		t.Errorf("limit = %d, want %d: GOMEMLIMIT weighs more", got, was)
+		t.Errorf("limit = %d, want %d: GOMEMLIMIT takes precedence", got, was)
 	}
 	t.Setenv("GOMEMLIMIT", "")
 	limitMemory(100 << 20)
@@ -58,7 +58,7 @@ func TestTheCollectorKnowsTheMemory(t *testing.T) {
 	}
 }
 
-func TestTheBallastIsForLargeMemories(t *testing.T) {
+func TestOnlyLargeMemoriesHaveABallast(t *testing.T) {
 	was := ballast
 	defer func() { ballast = was }()
 	if dropBallast(8 * ballastBytes); len(ballast) != ballastBytes {

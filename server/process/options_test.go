@@ -18,7 +18,7 @@ import (
 	"reversehttp/server/claim"
 )
 
-func TestWithoutFlagsTheMainJobRuns(t *testing.T) {
+func TestWithoutFlagsTheOptionsAreTheDefaults(t *testing.T) {
 	o, err := parse(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +28,7 @@ func TestWithoutFlagsTheMainJobRuns(t *testing.T) {
 	}
 	g, err := o.gateway(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8081}, slog.New(slog.DiscardHandler))
 	if err != nil || g.PublicURL != "http://{label}.localhost:8081/" || !g.Loopback || g.Keys != nil || g.Reserved != nil || g.TrustedProxies != nil {
-		t.Errorf("gateway = %+v %v, want the port that is listened on", g, err)
+		t.Errorf("gateway = %+v %v, want the port of the listener", g, err)
 	}
 }
 
@@ -47,7 +47,7 @@ func TestTheVersionIsOneLine(t *testing.T) {
 	}
 }
 
-func TestFlagsWeighMoreThanEnvironmentAndFile(t *testing.T) {
+func TestFlagsTakePrecedenceOverEnvironmentAndFile(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "config.json")
 	if err := os.WriteFile(config, []byte(`{"listen":":1","public-url":"http://{label}.file.example/","lease":"3m","batch":3,"answer-bytes":33554432,"claims-per-second":0.5,"log-format":"json"}`), 0o600); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestFlagsWeighMoreThanEnvironmentAndFile(t *testing.T) {
 	}
 }
 
-func TestBadOptionsSayWhatIsWrong(t *testing.T) {
+func TestTheErrorForABadOptionHasTheReason(t *testing.T) {
 	file := func(name, content string) string {
 		path := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -95,7 +95,7 @@ func TestBadOptionsSayWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestDevicesAreALabelAndItsToken(t *testing.T) {
+func TestADeviceIsALabelAndAToken(t *testing.T) {
 	at := &net.TCPAddr{Port: 1}
 	for value, says := range map[string]string{
 		"demo": "give LABEL=TOKEN", "Demo=k1": `"Demo" can be no label`, "=k1": `"" can be no label`, "demo=": "the token of demo is a part of a path",
@@ -121,7 +121,7 @@ func TestDevicesAreALabelAndItsToken(t *testing.T) {
 	}
 }
 
-func TestOriginsOfPagesAreTakenAsTheyAre(t *testing.T) {
+func TestAllowedOriginsAreUsedUnchanged(t *testing.T) {
 	at := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8081}
 	t.Setenv("REVERSEHTTP_ALLOW_ORIGIN", "https://a.example,null")
 	for args, want := range map[string]string{"": "https://a.example null", "--allow-origin=http://b.example:3000": "http://b.example:3000", "--allow-origin=*": "!--allow-origin=*: give origins such as https://app.example"} {
@@ -213,7 +213,7 @@ func TestEveryFlagOfTheGatewayReachesIt(t *testing.T) {
 	}
 }
 
-func TestAnEmptyKeyIsNoOpenGateway(t *testing.T) {
+func TestAnEmptyKeyDoesNotOpenTheGateway(t *testing.T) {
 	for _, args := range [][]string{{"--claim-keys="}, {"--claim-keys", ""}, {"--claim-keys", "a,,b"}} {
 		if _, err := parse(args); err == nil || !strings.Contains(err.Error(), "--claim-keys") {
 			t.Errorf("%q: %v, want it refused", args, err)

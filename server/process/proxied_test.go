@@ -11,9 +11,9 @@ import (
 )
 
 // Rates apply to the address that the proxy sends, and its fields are ignored.
-func TestTheProxyProtocolSaysWhoAVisitorIs(t *testing.T) {
+func TestTheProxyProtocolNamesTheVisitor(t *testing.T) {
 	if _, err := parse([]string{"--proxy-protocol"}); err == nil || !strings.Contains(err.Error(), "--trusted-proxies") {
-		t.Errorf("without proxies: %v, want that they are named", err)
+		t.Errorf("without --trusted-proxies: %v, want an error that names it", err)
 	}
 	p := start(t, "--listen=127.0.0.1:0", "--public-url=http://{label}.example.com/", "--trusted-proxies=127.0.0.1", "--proxy-protocol", "--claims-per-second=0.05")
 	address := p.listens()

@@ -8,7 +8,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-func TestPublicSetsBoundsThatNobodySays(t *testing.T) {
+func TestPublicSetsBoundsThatAreNotGiven(t *testing.T) {
 	bounds := func(o *options) [6]any {
 		return [6]any{len(o.QuotaAddress), orZero(o.ClaimsPerAddress), orZero(o.ClaimsPerSecond), o.VisitsPerSecond, o.MaxQueue, o.ContentBytes}
 	}
@@ -33,20 +33,20 @@ func TestPublicSetsBoundsThatNobodySays(t *testing.T) {
 	}
 }
 
-func TestTheHelpOfPublicListsWhatItTurnsOn(t *testing.T) {
+func TestTheHelpOfPublicListsItsDefaults(t *testing.T) {
 	var out bytes.Buffer
 	_, _ = parse([]string{"--help"}, kong.Writers(&out, &out), kong.Exit(func(int) {}))
 	help := strings.Join(strings.Fields(out.String()), " ")
 	_, help, _ = strings.Cut(help, "--public ")
 	for name, value := range publicDefaults {
 		if !strings.Contains(help, "--"+name+"="+value) {
-			t.Errorf("the help of --public has nothing of --%s=%s", name, value)
+			t.Errorf("the help of --public does not mention --%s=%s", name, value)
 		}
 	}
 	readme := lines(t, "../README.md")
 	for name, value := range publicDefaults {
 		if !strings.Contains(readme, "`--"+name+"` is "+value) && !strings.Contains(readme, "`--"+name+"` "+value) && name != "content-bytes" {
-			t.Errorf("README.md has nothing of --%s %s", name, value)
+			t.Errorf("README.md does not mention --%s %s", name, value)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func TestCertificatesComeFromACA(t *testing.T) {
 	}
 	strange := strings.Replace(p.console, "://", "://strange.", 1)
 	if resp, err := p.client.Get(strange); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
-		t.Errorf("a label that nobody claims: %v %v, want that the handshake is refused", resp, err)
+		t.Errorf("an unclaimed label: %v %v, want that the handshake is refused", resp, err)
 	}
 	status, a := p.claim("token-of-sixteen-characters")
 	if status != 201 || !strings.HasPrefix(a.URL, "https://demo.gateway.test:") {
@@ -72,7 +72,7 @@ func TestCertificatesComeFromACA(t *testing.T) {
 	p.signals <- syscall.SIGHUP
 	if c, err := tls.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(strings.Replace(p.console, "gateway.test", "127.0.0.1", 1), "https://"), "/"),
 		&tls.Config{ServerName: "gateway.test", RootCAs: ca.Issued, NextProtos: []string{"h2"}}); err != nil || c.ConnectionState().NegotiatedProtocol != "h2" {
-		t.Errorf("HTTP/2 beside what the CA speaks: %v", err)
+		t.Errorf("HTTP/2 in addition to the protocol of the CA: %v", err)
 	} else {
 		_ = c.Close()
 	}
@@ -86,7 +86,7 @@ func TestCertificatesComeFromACA(t *testing.T) {
 	}
 }
 
-func TestHTTPIsSentToHTTPS(t *testing.T) {
+func TestHTTPIsRedirectedToHTTPS(t *testing.T) {
 	p, _, httpPort := startSealed(t, "--acme-dir="+t.TempDir())
 	public := strings.TrimSuffix(p.console, "/")
 	port := public[strings.LastIndexByte(public, ':'):]
@@ -128,7 +128,7 @@ func TestHTTPIsSentToHTTPS(t *testing.T) {
 	p.ended()
 }
 
-func TestHTTPIsSentToHTTPSBesideAFile(t *testing.T) {
+func TestHTTPIsRedirectedToHTTPSWithACertificateFromAFile(t *testing.T) {
 	cert, key := certify(t, t.TempDir(), "localhost")
 	httpPort := freePort(t)
 	p := start(t, "--tls-cert="+cert, "--tls-key="+key, "--http-listen=127.0.0.1:"+strconv.Itoa(httpPort))
@@ -145,7 +145,7 @@ func TestHTTPIsSentToHTTPSBesideAFile(t *testing.T) {
 	p.ended()
 }
 
-func TestFlagsOfTheCASayWhatIsWrong(t *testing.T) {
+func TestTheErrorForAFlagOfTheCAHasTheReason(t *testing.T) {
 	cert, key := certify(t, t.TempDir(), "a")
 	dir := t.TempDir()
 	noKey := filepath.Join(dir, "key")
@@ -179,7 +179,7 @@ func TestFlagsOfTheCASayWhatIsWrong(t *testing.T) {
 	}
 }
 
-// In TestADomainOfAClaimHasItsOwnCertificate a claim proves control of a domain by a record.
+// The claim proves by a DNS record that it controls the domain.
 func TestADomainOfAClaimHasItsOwnCertificate(t *testing.T) {
 	tlsPort := freePort(t)
 	dns := acmetest.NewDNS(t)
@@ -248,7 +248,7 @@ func TestADomainOfAClaimHasItsOwnCertificate(t *testing.T) {
 	p.ended()
 }
 
-func TestDomainsAreForALabelEach(t *testing.T) {
+func TestEachDomainLeadsToALabel(t *testing.T) {
 	for given, says := range map[string]string{
 		"hooks.example.org": "give a domain and the label", "=demo": "give a domain", "a.org=-": "give a domain", "192.0.2.1=demo": "give a domain", "a.org=x,A.ORG=y": "for x already",
 	} {

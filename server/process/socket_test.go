@@ -41,7 +41,7 @@ func TestASocketIsTakenOver(t *testing.T) {
 	p := start(t, "--listen="+descriptor(t, before.(*net.TCPListener)))
 	answer := make([]byte, len("HTTP/1.1 204"))
 	if _, err := io.ReadFull(early, answer); err != nil || string(answer) != "HTTP/1.1 204" {
-		t.Errorf("who came before got %q %v, want 204", answer, err)
+		t.Errorf("a client from before the start got %q %v, want 204", answer, err)
 	}
 	if want := before.Addr().(*net.TCPAddr).Port; !strings.Contains(p.console, ":"+strconv.Itoa(want)+"/") {
 		t.Errorf("console = %s, want port %d", p.console, want)
@@ -49,13 +49,13 @@ func TestASocketIsTakenOver(t *testing.T) {
 	p.signals <- syscall.SIGTERM
 	p.ended()
 	if late, err := net.Dial("tcp", before.Addr().String()); err != nil {
-		t.Errorf("who comes after: %v, want the socket to be open", err)
+		t.Errorf("a client from after the end: %v, want the socket open", err)
 	} else {
 		_ = late.Close()
 	}
 }
 
-func TestWhatCannotBeTakenOverIsExplained(t *testing.T) {
+func TestTheErrorForASocketThatCannotBeTakenOverHasTheReason(t *testing.T) {
 	local, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
 		t.Fatal(err)

@@ -99,7 +99,7 @@ func (p *process) relayed() *peer {
 // hasty is a short time for last writes.
 const hasty = 100 * time.Millisecond
 
-func TestNobodyHoldsTheProcess(t *testing.T) {
+func TestNoPeerDelaysTheEndOfTheProcess(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
 		t.Run("a visitor who does not read", func(t *testing.T) {
 			t.Parallel()
@@ -125,7 +125,7 @@ func TestNobodyHoldsTheProcess(t *testing.T) {
 	})
 }
 
-func TestWhoeverIsNotAnsweredInTimeIsTold(t *testing.T) {
+func TestAVisitorWithoutAnAnswerInTimeGetsAnError(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
 		p := start(t, append(args, "--drain=100ms")...)
 		_, a := p.claim("t0")
@@ -151,7 +151,7 @@ func TestWhoeverIsNotAnsweredInTimeIsTold(t *testing.T) {
 	})
 }
 
-func TestWhoWaitsForAClaimThatEndedIsTold(t *testing.T) {
+func TestAVisitorWhoseClaimEndedGetsAnError(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
 		p := start(t, append(args, "--drain=100ms")...)
 		_, a := p.claim("t0")
@@ -167,7 +167,7 @@ func TestWhoWaitsForAClaimThatEndedIsTold(t *testing.T) {
 	})
 }
 
-func TestWhoStillSendsWhenTheTimeIsOverIsTold(t *testing.T) {
+func TestAVisitorWhoIsSendingAtTheEndGetsAnError(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
 		p := start(t, append(args, "--drain=500ms")...)
 		_, a := p.claim("t0")
@@ -194,7 +194,7 @@ func TestWhoStillSendsWhenTheTimeIsOverIsTold(t *testing.T) {
 	})
 }
 
-func TestAnAnswerMayTakeAsLongAsWhatRuns(t *testing.T) {
+func TestASlowReaderHasAllOfDrain(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
 		p := startHasty(t, hasty, append(args, "--drain=10m")...)
 		v := p.relayed()
@@ -212,9 +212,9 @@ func TestAnAnswerMayTakeAsLongAsWhatRuns(t *testing.T) {
 	})
 }
 
-func TestWhoeverWasLetInIsAnswered(t *testing.T) {
+func TestEveryAcceptedVisitorIsAnswered(t *testing.T) {
 	inBoth(t, func(t *testing.T, args ...string) {
-		p := startHasty(t, patience, append(args, "--drain=1s")...) // however long this test is kept from writing
+		p := startHasty(t, patience, append(args, "--drain=1s")...) // so that this test may write late
 		_, a := p.claim("t0")
 		u, err := url.Parse(a.URL)
 		if err != nil {

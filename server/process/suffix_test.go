@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestCookiesThatAreSharedAreToldOf(t *testing.T) {
+func TestSharedCookiesAreLogged(t *testing.T) {
 	for _, c := range []struct {
 		url   string
 		warns bool

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-func TestWhatAProgramSaysUnaskedIsNotLogged(t *testing.T) {
+func TestUnexpectedBytesOfAProgramAreNotLogged(t *testing.T) {
 	logged := &lockedBuffer{}
 	was := stdlog.Writer()
 	stdlog.SetOutput(logged)

@@ -12,7 +12,7 @@ import (
 	"reversehttp/server/publicurl"
 )
 
-func TestGatesThatAreNotThereCostNoAllocation(t *testing.T) {
+func TestWithoutGatesARequestAllocatesNothingForThem(t *testing.T) {
 	registry := claim.New(claim.Options{})
 	defer registry.Close()
 	o, err := registry.Open(netip.Addr{}, "demo", "", claim.Settings{})
@@ -26,14 +26,14 @@ func TestGatesThatAreNotThereCostNoAllocation(t *testing.T) {
 	s := &visit{Visits: v, w: w, r: r, c: c, hold: hold, req: claim.Request{Method: "POST"}}
 	if n := testing.AllocsPerRun(1000, func() {
 		if passed, held := s.judge(); !passed || held || s.absence() != nil {
-			t.Error("a gate that is not there was asked")
+			t.Error("a gate was called")
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations a request, want none", n)
 	}
 }
 
-// BenchmarkServe is the whole way of a request without gates, and through gates that admit everything.
+// BenchmarkServe measures a whole request without gates, and through gates that admit everything.
 func BenchmarkServe(b *testing.B) {
 	all := Gates{
 		Judge:  func(*claim.Claim, *claim.Request, []string) Verdict { return Verdict{} },

@@ -76,7 +76,7 @@ func behind(t *testing.T, gates Gates, served bool) *gated {
 		if err := o.Session.End(nil, false); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Millisecond) // until nobody is waited for
+		time.Sleep(2 * time.Millisecond) // the gateway no longer waits for a program
 	}
 	return g
 }
@@ -119,7 +119,7 @@ func (g *gated) visit(t *testing.T, method, target, content string, status int, 
 	return resp
 }
 
-func TestAGateAnswersInPlaceOfTheProgram(t *testing.T) {
+func TestAGateCanAnswerInsteadOfTheProgram(t *testing.T) {
 	g := behind(t, Gates{Judge: func(c *claim.Claim, head *claim.Request, _ []string) Verdict {
 		if head.Content != nil {
 			t.Error("the gate is given content")
@@ -139,7 +139,7 @@ func TestAGateAnswersInPlaceOfTheProgram(t *testing.T) {
 	}
 }
 
-func TestAGateRewritesInAListedWay(t *testing.T) {
+func TestAGateCanChangeTheListedPartsOfARequest(t *testing.T) {
 	g := behind(t, Gates{Judge: func(*claim.Claim, *claim.Request, []string) Verdict {
 		return Verdict{Target: "/inner", Drop: []string{"x-secret"}, Set: []claim.Field{{Name: "X-Visitor", Value: "somebody"}, {Name: "User-Agent", Value: "a gate"}, {Name: "Idempotency-Key", Value: "k"}}}
 	}}, true)
@@ -153,14 +153,14 @@ func TestAGateRewritesInAListedWay(t *testing.T) {
 		t.Errorf("fields %v", req.Fields)
 	}
 	if !req.Keyed {
-		t.Error("the core does not know of the key")
+		t.Error("the core did not get the key")
 	}
 	if !strings.HasSuffix(req.URL, "/inner") || strings.Contains(req.URL, "outer") {
 		t.Errorf("url %s", req.URL)
 	}
 }
 
-func TestAGateHoldsContentUntilItHasJudgedIt(t *testing.T) {
+func TestAGateCanJudgeContentBeforeTheProgramGetsIt(t *testing.T) {
 	var judged []string
 	g := behind(t, Gates{Judge: func(*claim.Claim, *claim.Request, []string) Verdict {
 		return Verdict{Hold: 50_000, Then: func(content []byte) Verdict {
@@ -171,7 +171,7 @@ func TestAGateHoldsContentUntilItHasJudgedIt(t *testing.T) {
 			return Verdict{Target: "/judged"}
 		}}
 	}}, true)
-	long := strings.Repeat("x", 50_000) // more than is read by itself
+	long := strings.Repeat("x", 50_000) // more than one read returns
 	g.visit(t, "POST", "/", long, 200, "/judged "+long)
 	g.visit(t, "GET", "/", "", 200, "/judged ")
 	g.visit(t, "POST", "/", "bad", 403, "no")
@@ -215,7 +215,7 @@ func TestContentThatAGateHeldKeepsItsTrailers(t *testing.T) {
 	}
 }
 
-func TestAbsentAnswersWhereNoProgramIs(t *testing.T) {
+func TestAbsentAnswersIfThereIsNoProgram(t *testing.T) {
 	asked := 0
 	answers := func(_ *claim.Claim, r *claim.Request) *claim.Answer {
 		asked++

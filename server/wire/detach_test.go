@@ -70,11 +70,11 @@ func TestADetachedResponseOfAnotherLengthIsCut(t *testing.T) {
 		(<-shown).Rouse()
 		if resp, err := http.ReadResponse(in, nil); err == nil {
 			if _, err = io.ReadAll(resp.Body); err == nil {
-				t.Errorf("a response of %q is whole", content)
+				t.Errorf("a response of %q arrived whole", content)
 			}
 		}
 		if _, err := in.ReadByte(); err == nil {
-			t.Error("the connection goes on")
+			t.Error("the connection continues")
 		}
 	}
 }
@@ -98,7 +98,7 @@ func (dead) Read([]byte) (int, error)        { return 0, os.ErrDeadlineExceeded 
 func (dead) SetReadDeadline(time.Time) error { return nil }
 
 // Napping there without a bound would loop.
-func TestNobodyNapsWhereTimesAreOverBeforeTheirTime(t *testing.T) {
+func TestAConnectionWhoseDeadlinesPassEarlyDoesNotNap(t *testing.T) {
 	d := &Detached{response: response{conn: dead{}}}
 	if d.Until(time.Now().Add(time.Hour)); d.Nap() {
 		t.Error("it may nap again at once, though neither is its time over nor was it roused")

@@ -3,7 +3,7 @@ package wire
 import "testing"
 
 // net/http also refuses some of this; a guard does not depend on that.
-func TestAGuardStopsAtTheFirstByteThatIsAmiss(t *testing.T) {
+func TestAGuardStopsAtTheFirstInvalidByte(t *testing.T) {
 	const line = "POST / HTTP/1.1\r\n"
 	for _, c := range []struct{ good, rest string }{
 		{"GET / HTTP/1.1", "\nHost: a\r\n\r\n"},

@@ -65,7 +65,7 @@ func hears(t *testing.T, in *bufio.Reader) (status int, content string) {
 	return resp.StatusCode, string(b)
 }
 
-func TestAHandlerSeesWhatWasSent(t *testing.T) {
+func TestAHandlerGetsRequestsUnchanged(t *testing.T) {
 	_, address := serving(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprint(w, Target(r), " ", Malformed(r))
 	}, nil)
@@ -184,7 +184,7 @@ func TestAHeadThatFindsNoRoomEndsTheConnection(t *testing.T) {
 	<-at.ended
 }
 
-func TestAnIdleConnectionGivesItsPlaceBack(t *testing.T) {
+func TestAnIdleConnectionCanLoseItsPlace(t *testing.T) {
 	at := newPlace(connectionWeight)
 	_, address := serving(t, func(w http.ResponseWriter, r *http.Request) {}, &Options{Place: func(net.Addr) Place { return at }})
 	_, in := says(t, address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -196,7 +196,7 @@ func TestAnIdleConnectionGivesItsPlaceBack(t *testing.T) {
 	<-at.ended
 }
 
-func TestAPeerWhoseRequestMayBeOnTheWayIsToldThatItsPlaceIsTaken(t *testing.T) {
+func TestAPeerThatMayBeSendingGetsAnErrorWhenItLosesItsPlace(t *testing.T) {
 	for _, sealed := range []bool{false, true} {
 		at := newPlace(connectionWeight)
 		_, address := serving(t, nil, &Options{Sealed: sealed, Place: func(net.Addr) Place { return at }})
@@ -211,7 +211,7 @@ func TestAPeerWhoseRequestMayBeOnTheWayIsToldThatItsPlaceIsTaken(t *testing.T) {
 	}
 }
 
-func TestAPeerWithoutAPlaceIsToldSoInTheClear(t *testing.T) {
+func TestAPeerWithoutAPlaceGetsAnErrorInTheClear(t *testing.T) {
 	short := newPlace(connectionWeight - 1)
 	for _, sealed := range []bool{false, true} {
 		for name, none := range map[string]Place{"none": nil, "too small": short} {

@@ -36,10 +36,10 @@ func selfSigned(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func TestAProxySaysWhomAConnectionIsFor(t *testing.T) {
+func TestTheHeaderOfAProxyNamesThePeer(t *testing.T) {
 	const get = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 	for name, c := range map[string]struct {
-		sent, want string // an empty want: the connection is closed without a word
+		sent, want string // an empty want means that the connection is closed without an answer
 		untrusted  bool
 	}{
 		"version 1, IPv4":       {sent: "PROXY TCP4 192.0.2.1 198.51.100.1 5 80\r\n", want: "192.0.2.1:5"},
@@ -116,7 +116,7 @@ func TestAProxySaysWhomAConnectionIsFor(t *testing.T) {
 	}
 }
 
-func TestWhoIsSlowToSayWhomAConnectionIsForHoldsUpNobody(t *testing.T) {
+func TestASlowHeaderDelaysNoOtherConnection(t *testing.T) {
 	below, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestHTTP2IsChosenAheadOfOthers(t *testing.T) {
+func TestHTTP2IsPreferred(t *testing.T) {
 	below, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

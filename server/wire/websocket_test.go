@@ -2,7 +2,7 @@ package wire
 
 import "testing"
 
-func TestTheHeadOfAFrameTellsItsLength(t *testing.T) {
+func TestTheHeadOfAFrameHasItsLength(t *testing.T) {
 	mask := "\x01\x02\x03\x04"
 	for _, c := range []struct {
 		frame   string
