@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -76,6 +78,22 @@ func newParser(o *options, stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(o, kong.Name("reversehttp"),
 		kong.Description("Puts something of this machine on a public URL, without opening a port. A live table on a terminal, JSON lines otherwise.\n\n"+examples+"\n\n"+exitHelp),
 		kong.Vars{"version": "reversehttp " + process.Version(), "gateway": defaultGateway}, kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+}
+
+// explained adds what an argument is to an error of the parser which only says that it is missing.
+func explained(err error) error {
+	var p *kong.ParseError
+	if !errors.As(err, &p) || p.Context.Selected() == nil {
+		return err
+	}
+	command := p.Context.Selected()
+	for _, argument := range command.Positional {
+		if strings.HasPrefix(err.Error(), fmt.Sprintf("expected %q", argument.Summary())) {
+			name := strings.TrimPrefix(command.FullPath(), p.Context.Model.Name+" ")
+			return fmt.Errorf("%s needs %s. %s", name, argument.Summary(), strings.TrimSuffix(argument.Help, "."))
+		}
+	}
+	return err
 }
 
 // check returns an error if flags contradict each other.

@@ -71,7 +71,7 @@ func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) (cod
 	if stopped {
 		return exitDone
 	}
-	if err == nil {
+	if err = explained(err); err == nil {
 		err = o.check()
 	}
 	if err == nil {

@@ -42,6 +42,19 @@ func TestArgumentsThatAreWrongEndWithTwo(t *testing.T) {
 	}
 }
 
+func TestTheErrorForAMissingArgumentDescribesIt(t *testing.T) {
+	for command, want := range map[string]string{
+		"forward":        "reversehttp: forward needs <target>. Local server: a URL such as http://localhost:3000",
+		"admin takedown": "reversehttp: admin takedown needs <target>. A label, an address",
+		"echo more":      "reversehttp: unexpected argument more; ",
+	} {
+		var stdout, stderr buffer
+		if run(strings.Fields(command), nil, &stdout, &stderr); !strings.HasPrefix(stderr.String(), want) {
+			t.Errorf("%s: %q, want %q", command, stderr.String(), want)
+		}
+	}
+}
+
 func TestHelpNamesTheExitCodes(t *testing.T) {
 	var stdout, stderr buffer
 	if code := run([]string{"--help"}, nil, &stdout, &stderr); code != 0 || !strings.Contains(strings.Join(strings.Fields(stdout.String()), " "), exitHelp) {
