@@ -67,9 +67,6 @@ func (o *options) ask(c asker, signals <-chan os.Signal, stdout, stderr io.Write
 	f, terminal := stdout.(*os.File)
 	a := &asking{options: o, in: os.Stdin, out: out, stderr: stderr, client: o.CA.client(), advice: adviceToPeople}
 	a.people = !o.JSON && terminal && term.IsTerminal(int(f.Fd()))
-	if a.client == nil {
-		a.client = &http.Client{Transport: reversehttp.NewTransport()}
-	}
 	defer a.client.CloseIdleConnections()
 	err := c.ask(ctx, a)
 	var failed *failure

@@ -41,12 +41,13 @@ func (a *authority) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// client returns a client for the gateway, or nil if that of the SDK is enough.
+// client returns a client for the gateway. Names below localhost are this machine, whatever its resolver knows. The
+// caller has to close idle connections.
 func (a *authority) client() *http.Client {
-	if a.roots == nil {
-		return nil
-	}
 	t := reversehttp.NewTransport()
-	t.TLSClientConfig = &tls.Config{RootCAs: a.roots}
+	t.DialContext = dialOnce
+	if a.roots != nil {
+		t.TLSClientConfig = &tls.Config{RootCAs: a.roots}
+	}
 	return &http.Client{Transport: t}
 }

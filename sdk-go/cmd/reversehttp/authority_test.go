@@ -103,6 +103,16 @@ func TestAnUntrustedCertificateIsReportedAsThat(t *testing.T) {
 	}
 }
 
+// Without the client's own rule this fails where the resolver knows no names below localhost, such as glibc's.
+func TestAGatewayBelowLocalhostIsOnThisMachine(t *testing.T) {
+	l := lend(t, "http://{label}.gateway.localhost:{port}/", gateway.Options{})
+	at := strings.Replace(l.origin, "//localhost:", "//gateway.localhost:", 1)
+	r := start(t, "echo", "--gateway", at, "--label", "demo")
+	if got := r.next("claimed").text("url"); got != strings.Replace(at, "//", "//demo.", 1)+"/" {
+		t.Errorf("url = %q, want the label below gateway.localhost", got)
+	}
+}
+
 func TestAFileWithoutCertificatesIsRefused(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {

@@ -118,9 +118,7 @@ func (s *serving) shared(session *reversehttp.Session) error {
 		return nil
 	}
 	client := s.CA.client()
-	if client != nil {
-		defer client.CloseIdleConnections()
-	}
+	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
 	c, err := recordings.Find(ctx, client, s.Gateway, session.Label(), session.Token())

@@ -41,9 +41,6 @@ func (s *serving) inspected(session *reversehttp.Session) (end func()) {
 		return func() {}
 	}
 	client := s.CA.client()
-	if client == nil {
-		client = &http.Client{Transport: reversehttp.NewTransport()}
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	if claimedBefore {
 		defer client.CloseIdleConnections()

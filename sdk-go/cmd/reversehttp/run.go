@@ -242,9 +242,7 @@ func (s *serving) serve(c command) error {
 		defer svc.close()
 	}
 	client := s.CA.client()
-	if client != nil {
-		defer client.CloseIdleConnections()
-	}
+	defer client.CloseIdleConnections()
 	if s.place, err = s.recall(s.Label, targetOf(c), s.note); err != nil {
 		return err
 	}

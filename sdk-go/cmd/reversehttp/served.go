@@ -105,11 +105,13 @@ func (t *tools) claim(ctx context.Context, _ *mcp.CallToolRequest, in claimInput
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
+	client := t.CA.client()
 	session, err := place.claim(ctx, t.Gateway, reversehttp.Options{
-		Client: t.CA.client(), Label: in.Label, Token: token, Key: t.Key, Lease: t.Lease, Timeout: t.Timeout, Transport: reversehttp.Transport(t.Transport),
+		Client: client, Label: in.Label, Token: token, Key: t.Key, Lease: t.Lease, Timeout: t.Timeout, Transport: reversehttp.Transport(t.Transport),
 		Inspect: true, Logger: t.logger,
 	}, note)
 	if err != nil {
+		client.CloseIdleConnections()
 		place.release()
 		return nil, nil, refused(t.Gateway, in.Label, err)
 	}
@@ -124,6 +126,7 @@ func (t *tools) claim(ctx context.Context, _ *mcp.CallToolRequest, in claimInput
 	t.served[session.Label()] = s
 	go func() {
 		defer close(s.done)
+		defer client.CloseIdleConnections()
 		_ = session.Serve(s) // the end shows in the state and in the gateway's state of the claim
 	}()
 	return nil, claimOutput{Label: session.Label(), URL: session.URL()}, nil
