@@ -1,4 +1,4 @@
-// The small clients of schema, and what only they promise: the vectors have the rest.
+// The small clients of schema: what they promise in addition to the vectors.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
@@ -119,14 +119,14 @@ for (const [name, command] of Object.entries(clients)) {
     })
 
     test('is back when its session was given up', async (t) => {
-      // A session is given up soon here, also that of a program which a busy machine keeps waiting.
+      // The gateway here gives sessions up soon, even those of programs that a busy machine delays.
       const strict = await Gateway.start('--acknowledge', '2s')
       t.after(() => strict.stop())
       const sleeper = await start(strict.url.slice(0, -1), label)
       t.after(() => sleeper.stop())
       const status = async () => (await visit(`http://${label}.localhost:${strict.port}/`)).status
       process.kill(-sleeper.pid, 'SIGSTOP')
-      // The request lies in the socket of a program that sleeps, and nobody else is there.
+      // The request is in the socket of a program that sleeps, and there is no other program.
       assert.equal(await status(), 503)
       process.kill(-sleeper.pid, 'SIGCONT')
       await until(async () => (await status()) === 200, 'it is back')
@@ -153,7 +153,7 @@ for (const [name, command] of Object.entries(clients)) {
         return Buffer.concat(await child.stderr.toArray()).toString()
       }
       const plain = `localhost:${gateway.port}`
-      // Nobody listens on port 1.
+      // Nothing listens on port 1.
       const away = 'http://127.0.0.1:1'
       const [ofPlain, ofAway] = await Promise.all([said(plain), said(away)])
       assert.match(ofPlain, new RegExp(`${plain}: give the gateway as http://`))

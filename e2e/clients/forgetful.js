@@ -44,7 +44,7 @@ export async function forgetful() {
       await until(() => seen.answers.length, 'an answer')
       return { status: 409, code: 'session_fenced' }
     }
-    // In one batch twice, and twice more when it was answered.
+    // Twice in one batch, and twice more after it was answered.
     if (nth === 1) return { cursor: 'first', messages: [request(2), request(3)] }
     if (nth > 3) return undefined
     await until(() => seen.answers.length > 1, 'the answer again')

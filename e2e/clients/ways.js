@@ -1,4 +1,4 @@
-// What stands between a program and a gateway: a proxy of each kind.
+// The proxies between a program and a gateway, one of each kind.
 import { once } from 'node:events'
 import { createServer, request } from 'node:http'
 

@@ -1,4 +1,4 @@
-// How the small clients reach a gateway: through proxies, and before it is there.
+// The small clients reach a gateway through proxies, and one that starts later.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -53,7 +53,7 @@ for (const [label, command] of Object.entries(clients)) {
       proxy.to = gateway.port
       const origin = `http://localhost:${gateway.port}`
       const env = { http_proxy: `http://me:p%40ss@127.0.0.1:${proxy.port}`, HTTP_PROXY: '' }
-      const content = Buffer.alloc(100_000, 'x') // is fetched
+      const content = Buffer.alloc(100_000, 'x') // long enough to be fetched
       for (const no_proxy of ['', `localhost:${gateway.port}`]) {
         proxy.urls.length = 0
         const name = label + (no_proxy ? '-direct' : '')

@@ -1,5 +1,4 @@
-// Package h2spec holds the gateway's HTTP/2 against net/http's, case by case.
-// It has tests only.
+// Package h2spec compares the gateway's HTTP/2 with that of net/http, case by case. It has only tests.
 //
 //	go test -v ./e2e/h2spec
 package h2spec

@@ -18,13 +18,12 @@ import (
 	"github.com/summerwind/h2spec/spec"
 )
 
-// atOnce is how many cases run side by side, for each server.
+// atOnce is how many cases run at a time against each server.
 const atOnce = 4
 
-// TestTheGatewaySpeaksHTTP2AsNetHTTPDoes runs every case of h2spec, strict ones
-// too, against a claim and against net/http with a handler of one line. What
-// that passes the gateway passes. The log has every case that either does not.
-func TestTheGatewaySpeaksHTTP2AsNetHTTPDoes(t *testing.T) {
+// Every case of h2spec, strict ones too, runs against a claim and against net/http with a handler of one line. The
+// gateway must pass every case that net/http passes. The log lists the cases that one of them fails.
+func TestTheGatewayPassesTheCasesThatNetHTTPPasses(t *testing.T) {
 	for _, name := range []string{"h2c", "TLS"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -36,14 +35,14 @@ func TestTheGatewaySpeaksHTTP2AsNetHTTPDoes(t *testing.T) {
 			both.Go(func() { public = verdicts(publicAt) })
 			both.Wait()
 			for id, tc := range allCases() {
-				if plain[id] == nil && public[id] != nil { // a busy machine may have taken so long
+				if plain[id] == nil && public[id] != nil { // perhaps only because the machine is busy
 					c := *publicAt
 					c.Timeout = patience
 					public[id] = run(&c, tc)
 				}
 			}
 			if len(plain) < 140 || len(plain) != len(public) {
-				t.Fatalf("there were %d and %d cases, want the same, 140 at least", len(plain), len(public))
+				t.Fatalf("there were %d and %d cases, want the same number, at least 140", len(plain), len(public))
 			}
 			table := &strings.Builder{}
 			w := tabwriter.NewWriter(table, 0, 0, 2, ' ', 0)
@@ -62,7 +61,7 @@ func TestTheGatewaySpeaksHTTP2AsNetHTTPDoes(t *testing.T) {
 	}
 }
 
-// verdicts runs every case against a server, and returns what is wrong with each, or nil if it passes.
+// verdicts runs every case against a server, and returns the error of each, or nil if it passes.
 func verdicts(c *config.Config) map[string]error {
 	var mu sync.Mutex // guards all
 	all := map[string]error{}
@@ -82,7 +81,7 @@ func verdicts(c *config.Config) map[string]error {
 	return all
 }
 
-// allCases gives every case, by what h2spec calls it.
+// allCases returns all cases by their names in h2spec.
 func allCases() map[string]*spec.TestCase {
 	all := map[string]*spec.TestCase{}
 	for _, root := range []*spec.TestGroup{generic.Spec(), http2.Spec(), hpack.Spec()} {
@@ -91,7 +90,7 @@ func allCases() map[string]*spec.TestCase {
 	return all
 }
 
-// cases gives the cases of a group and of those in it, by what h2spec calls them.
+// cases returns the cases of a group and of its subgroups by their names in h2spec.
 func cases(g *spec.TestGroup) map[string]*spec.TestCase {
 	all := map[string]*spec.TestCase{}
 	for i, tc := range slices.Concat(g.Tests, g.StrictTests) {
@@ -133,8 +132,8 @@ func verdict(err error) string {
 }
 
 const (
-	// timeout is how long a case waits for the server to act. Cases that fail do so by it.
+	// timeout is how long a case waits for the server before it fails.
 	timeout = 8 * time.Second
-	// patience is how long one waits that must not fail, where it did.
+	// patience is how long a case waits that is repeated because it must not fail.
 	patience = 5 * time.Minute
 )

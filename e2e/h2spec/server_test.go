@@ -30,7 +30,7 @@ func plainServer(t *testing.T, inTLS bool) *config.Config {
 	return target(l, inTLS, "/")
 }
 
-// publicDoor starts a gateway with a claim, and gives where its visitors go.
+// publicDoor starts a gateway with a claim, and returns the address for visitors.
 func publicDoor(t *testing.T, inTLS bool) *config.Config {
 	t.Helper()
 	l, scheme := listen(t), "http://"
@@ -77,7 +77,7 @@ func publicDoor(t *testing.T, inTLS bool) *config.Config {
 
 var content = strings.Repeat("h2spec ", 20)
 
-// answer answers every method with a little content, after that of the request.
+// answer reads the content of a request, and answers with short content.
 func answer(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	_, _ = io.WriteString(w, content)
@@ -92,7 +92,7 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// serve serves l until the test ends, over TLS of net/http's own or as it is.
+// serve serves l until the test ends, over TLS of net/http or in the clear.
 func serve(t *testing.T, server *http.Server, l net.Listener, inTLS bool) {
 	t.Helper()
 	server.ErrorLog = log.New(io.Discard, "", 0) // cases are malformed on purpose

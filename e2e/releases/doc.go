@@ -1,2 +1,2 @@
-// Package releases tests that programs and gateways of one release work with those of the release before.
+// Package releases tests that programs and gateways of this release work with those of the previous one.
 package releases

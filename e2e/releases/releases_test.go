@@ -21,14 +21,15 @@ import (
 	"time"
 )
 
-// before is the revision of the release before.
+// before is the revision of the previous release.
 const before = "1d0b242"
 
 // patience is how long anything may take before a test gives up.
 const patience = 5 * time.Minute
 
-// A gateway serves programs of the release before, which know nothing of links, and programs serve by a gateway of that release.
-func TestTheReleaseBeforeWorksWithThisOne(t *testing.T) {
+// A gateway serves programs of the previous release, which do not know links, and programs serve by a gateway of that
+// release.
+func TestThePreviousReleaseWorksWithThisOne(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -36,10 +37,10 @@ func TestTheReleaseBeforeWorksWithThisOne(t *testing.T) {
 	gateway, program := build(t, root, "./server"), build(t, root, "./sdk-go/cmd/reversehttp")
 	if out, err := git(t, root, "cat-file", "-e", before+"^{commit}"); err != nil {
 		t.Logf("the revision %s is not in this clone (%v %s): what knows nothing of links stands in for it", before, err, out)
-		t.Run("the gateway lends no links", func(t *testing.T) {
+		t.Run("the gateway offers no links", func(t *testing.T) {
 			serves(t, pair{gateway: gateway, program: program, by: "by a framed stream", linkless: true})
 		})
-		t.Run("the program asks for none", func(t *testing.T) {
+		t.Run("the program asks for no link", func(t *testing.T) {
 			serves(t, pair{gateway: gateway, program: program, args: []string{"--transport", "framed"}, by: "by a framed stream"})
 		})
 		return
@@ -65,12 +66,12 @@ func TestTheReleaseBeforeWorksWithThisOne(t *testing.T) {
 	}
 }
 
-// pair is a gateway and a program that serves by it.
+// pair is a gateway and a program that serves through it.
 type pair struct {
 	gateway, program string
 	args             []string // of the program
-	by               string   // which way requests come, as the program says
-	linkless         bool     // the gateway's claims have no link
+	by               string   // the way of requests, as the program logs it
+	linkless         bool     // the claims of the gateway have no link
 }
 
 func git(t *testing.T, root string, args ...string) (string, error) {
@@ -92,7 +93,7 @@ func build(t *testing.T, root, name string) string {
 	return path
 }
 
-// freePort returns a port that nobody listens at.
+// freePort returns an unused port.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -104,7 +105,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// withoutLinks stands before a gateway at a port, and takes the links from its claims. It returns its own port.
+// withoutLinks starts a proxy for the gateway at a port, which removes the links from claims, and returns its port.
 func withoutLinks(t *testing.T, port string) string {
 	proxy := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(&url.URL{Scheme: "http", Host: "localhost:" + port})
@@ -130,7 +131,7 @@ func withoutLinks(t *testing.T, port string) string {
 	return own
 }
 
-// serves has a program serve by a gateway what visitors ask for, until both end.
+// serves starts a gateway and a program, and checks the answers to visitors.
 func serves(t *testing.T, p pair) {
 	port := freePort(t)
 	at := port
@@ -155,7 +156,7 @@ func serves(t *testing.T, p pair) {
 	log := begin(t, p.program, append([]string{"serve", files, "--gateway", origin, "--label", "demo", "--verbose"}, p.args...)...)
 	await(t, log, "requests come "+p.by, func() bool { return log.has("requests come ") })
 	if !log.has("requests come " + p.by) {
-		t.Errorf("the program does not say that requests come %s", p.by)
+		t.Errorf("the program did not log that requests come %s", p.by)
 	}
 	var all sync.WaitGroup
 	for range 8 {
@@ -186,7 +187,7 @@ func serves(t *testing.T, p pair) {
 	all.Wait()
 }
 
-// begin runs a program until the test ends, and returns what it writes.
+// begin runs a program until the test ends, and returns its output.
 func begin(t *testing.T, path string, args ...string) *transcript {
 	t.Helper()
 	cmd := exec.Command(path, args...)
@@ -213,22 +214,22 @@ func begin(t *testing.T, path string, args ...string) *transcript {
 	return said
 }
 
-// await waits until something is so of a program that runs.
+// await waits for a condition while the program runs.
 func await(t *testing.T, of *transcript, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) || of.ended.Load() {
-			t.Fatalf("it is not so that %s", what)
+			t.Fatalf("it did not happen that %s", what)
 		}
 	}
 }
 
-// transcript is what a program wrote.
+// transcript is the output of a program.
 type transcript struct {
 	mu sync.Mutex // guards b
 	b  bytes.Buffer
 
-	ended atomic.Bool // the program has
+	ended atomic.Bool // whether the program has ended
 }
 
 func (s *transcript) Write(p []byte) (int, error) {

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { contentOf } from '../vectors.js'
 
 /**
- * Writes down what runtimes are to answer: pairs of a name, which requests give in the field Vector, and an
- * answer as in the vectors. The shell takes answers as they are written; the others take all content in base64.
+ * Writes the answers of runtimes to a file: pairs of a name, which requests have in the field Vector, and an answer as in
+ * the vectors. The shell gets the answers as they are written; the others get all content in base64.
  */
 export async function writeAnswers(pairs) {
   const asWritten = Object.fromEntries(pairs)

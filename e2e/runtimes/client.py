@@ -30,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
             "headers": list(self.headers.items()),
             "bodyBase64": b64encode(self.rfile.read()).decode(),
         }
-        # What http.server has no place for.
+        # The members that http.server cannot show.
         for member in ("url", "base", "attempt"):
             shown[member] = self.envelope[member]
         with printing:

@@ -1,6 +1,6 @@
 /**
- * Makes the handler of a runtime that speaks sdk-js. It answers as answers says for the case that the field
- * Vector names, and reports what the SDK shows of each request. It stands alone, for it is sent to a page as text.
+ * Makes the handler of a runtime with sdk-js. It sends the answer to the case that the field Vector names, and reports
+ * each request as the SDK shows it. It uses nothing outside itself, because it is sent to a page as text.
  */
 export function vectorHandler(answers, report) {
   const toBase64 = (bytes) => btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(''))
@@ -25,7 +25,7 @@ export function vectorHandler(answers, report) {
     const response = new Response(bodyBase64 ? toBytes(bodyBase64) : null, { status })
     const times = (name) => fields.filter((f) => f[0].toLowerCase() === name.toLowerCase()).length
     for (const [name, value] of fields) {
-      // Response keeps apart the values of Set-Cookie alone, and in a browser hides that one.
+      // Response keeps only the values of Set-Cookie separate, and in a browser hides that field.
       const hidden = /^set-cookie$/i.test(name) && globalThis.document
       if (hidden || (times(name) > 1 && !/^set-cookie$/i.test(name))) {
         info.responseHeaders.push([name, value])

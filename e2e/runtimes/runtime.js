@@ -1,5 +1,5 @@
-// Starts the runtimes that answer vectors, each a handler with the label that is asked for. A runtime calls report
-// with what its own API shows of each request, and is ended with stop.
+// Starts the runtimes that answer vectors, each a handler with a given label. A runtime calls report with each request as
+// its own API shows it, until stop is called.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -88,10 +88,10 @@ function javaProgram(name, gateway, label, answers, report) {
   return program('java', args, {}, report)
 }
 
-// A program that lives for seconds is not worth much compiling.
+// Programs that run for seconds do not need optimised code.
 export const javaFlags = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xshare:auto']
 
-/** Compiles sources in Java into a folder that goes with this process, and gives its path. */
+/** Compiles Java sources into a folder that is removed with this process, and returns its path. */
 export function compile(...sources) {
   const dir = mkdtempSync(join(tmpdir(), 'reversehttp-java-'))
   process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
@@ -106,7 +106,7 @@ function page(...of) {
   return pageBy('', ...of)
 }
 
-/** A page of the gateway, with options more. */
+/** A page of the gateway, with more options. */
 async function pageBy(options, gateway, label, answers, report, browser) {
   const context = await browser.newContext()
   const page = await context.newPage()
@@ -120,7 +120,7 @@ async function pageBy(options, gateway, label, answers, report, browser) {
   return { stop: () => context.close() }
 }
 
-/** All of them, by the names that schema/vectors/README.md gives them. */
+/** All runtimes, by their names in schema/vectors/README.md. */
 export const runtimes = {
   'sdk-go': go,
   node,
@@ -135,15 +135,15 @@ export const runtimes = {
   'java-client': javaClient,
 }
 
-/** The same by another way than they take by themselves: the name of the runtime, and what starts it. */
+/** The same by another way than their default: the name of the runtime, and the function that starts it. */
 export const otherWays = {
   'node-by-link': ['node', (...of) => nodeBy('link', ...of)],
   'chromium-by-stream': ['chromium', (...of) => pageBy('WebSocket: null', ...of)],
 }
 
-/** Starts a program. Its first line says that it is ready; every report is a line too, or what jq's debug prints. */
+/** Starts a program. Its first line means that it is ready; each report is another line, or the output of jq's debug. */
 export async function program(command, args, env, report) {
-  // A group of its own: the shell's curl ends with it.
+  // A process group of its own, so that the shell's curl ends with it.
   const child = spawn(command, args, {
     detached: true,
     env: { ...process.env, ...env },

@@ -1,4 +1,4 @@
-// Command sbom writes what programs of Go are made of, as CycloneDX JSON:
+// Command sbom writes a bill of materials of Go programs, as CycloneDX JSON:
 //
 //	go run ./e2e/sbom PROGRAM... > sbom.cdx.json
 package main

@@ -19,14 +19,14 @@ import (
 	reversehttp "reversehttp/sdk-go"
 )
 
-// answer is what the case wants the handler to answer.
+// answer is the answer of the handler in a case.
 type answer struct {
 	Status  int         `json:"status"`
 	Headers [][2]string `json:"headers"`
 	Content []byte      `json:"bodyBase64"`
 }
 
-// report is what net/http shows of a request. In strings each character is one byte.
+// report is a request as net/http shows it. In strings each character is one byte.
 type report struct {
 	Method      string      `json:"method"`
 	Target      string      `json:"target"`
@@ -84,7 +84,7 @@ func handler(answers map[string]answer) http.Handler {
 		mu.Unlock()
 
 		a := answers[r.Header.Get("Vector")]
-		// A nil value keeps net/http, and what stands in for it, from guessing.
+		// A nil value prevents net/http, and sdk-go in its place, from guessing.
 		w.Header()["Content-Type"] = nil
 		for _, f := range a.Headers {
 			w.Header().Add(f[0], toBytes(f[1]))
@@ -112,7 +112,7 @@ func reportOf(r *http.Request) (report, error) {
 	return seen, err
 }
 
-// toText gives each byte the character of its number, as in an envelope.
+// toText converts each byte to the character of its number, as in an envelope.
 func toText(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
