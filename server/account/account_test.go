@@ -11,7 +11,7 @@ import (
 
 var key = "sha256:" + strings.Repeat("0a", 32)
 
-func TestWhatAFileSaysWrongIsRefused(t *testing.T) {
+func TestAnInvalidFileIsRefused(t *testing.T) {
 	for content, want := range map[string]string{
 		``:     "not accounts",
 		`null`: "",
@@ -65,7 +65,7 @@ func TestLabelsOfAnAccountAreItsOwn(t *testing.T) {
 
 // A label is looked up rather than compared with each pattern, since strangers cause that as often
 // as they claim.
-func TestManyPatternsAreFewForALabel(t *testing.T) {
+func TestALabelIsFoundAmongManyPatternsQuickly(t *testing.T) {
 	var text strings.Builder
 	text.WriteString(`{"accounts":[{"name":"loose","labels":["*-ci","**","x*y*z"]}`)
 	for n := range 900 {
@@ -92,7 +92,7 @@ func TestManyPatternsAreFewForALabel(t *testing.T) {
 	}
 }
 
-func TestAKeyIsKnownByItsHash(t *testing.T) {
+func TestAKeyIsRecognisedByItsHash(t *testing.T) {
 	minted := NewKey()
 	a, err := Parse([]byte(`{"accounts":[{"name":"ann","keys":["` + Hash(minted) + `"]}],"strangers":false}`))
 	if err != nil {
@@ -135,7 +135,7 @@ func TestAKeyIsAddedToAFileAndNothingElseChanges(t *testing.T) {
 	}
 }
 
-func TestWhoseKeysChanged(t *testing.T) {
+func TestTheAccountsWhoseKeysChangedAreReported(t *testing.T) {
 	parse := func(text string) *Accounts {
 		a, err := Parse([]byte(text))
 		if err != nil {

@@ -86,7 +86,7 @@ func newPairs(t *testing.T) (private map[string]crypto.Signer, public []jose.JSO
 	return private, public
 }
 
-func TestOnlyATokenOfTheIssuerForThisGatewayIsTaken(t *testing.T) {
+func TestOnlyATokenOfTheIssuerForThisGatewayIsAccepted(t *testing.T) {
 	private, public := newPairs(t)
 	_, stranger, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -226,7 +226,7 @@ func TestAccountsWithoutAnAddress(t *testing.T) {
 	w.has("other.gateway.test")
 }
 
-func TestPeersWhoComeAtOnceCauseOneOrder(t *testing.T) {
+func TestConcurrentPeersCauseOneOrder(t *testing.T) {
 	w := newWorld(t)
 	w.start(nil)
 	w.serve(true, "demo.gateway.test")
@@ -274,7 +274,7 @@ func TestStrangersDoNotUseUpTheCA(t *testing.T) {
 	}
 }
 
-func TestByHTTPWhereThereIsAPort(t *testing.T) {
+func TestChallengesByHTTPIfThereIsAPort(t *testing.T) {
 	w := newWorld(t)
 	w.start(func(o *acme.Options) {
 		o.HTTPPort, o.TLSPort, o.Email = portOf(w.http.Listener), 0, "operator@gateway.test"
@@ -319,7 +319,7 @@ func TestNothingIsOrderedOnceTheGatewayStops(t *testing.T) {
 	w.has("gateway.test")
 }
 
-func TestANameThatGotNoneIsNotTriedAgainAtOnce(t *testing.T) {
+func TestANameThatGotNoCertificateIsNotTriedAgainAtOnce(t *testing.T) {
 	var looked sync.Map // by the path of a challenge: the CA may look several times for one
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		looked.Store(r.URL.Path, true)
@@ -380,7 +380,7 @@ func TestExpiredCertificatesAreDropped(t *testing.T) {
 	w.has("gateway.test") // this one was not refused
 }
 
-func TestAKeyOfDNSIsReadAsItIsWritten(t *testing.T) {
+func TestOnlyAValidKeyForDNSIsAccepted(t *testing.T) {
 	for key, says := range map[string]string{
 		acmetest.Key: "", "key gateway { algorithm hmac-sha512; secret c2VjcmV0; };": "", "": "tsig-keygen",
 		`key "a" { algorithm hmac-sha256; };`: "tsig-keygen", `key "a" { algorithm hmac-sha256; secret "abc"; };`: "base64",

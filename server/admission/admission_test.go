@@ -92,7 +92,7 @@ func TestNoRateBoundsNothing(t *testing.T) {
 	}
 }
 
-func TestManyAddressesFillNoMemoryAndLockNobodyOut(t *testing.T) {
+func TestManyAddressesTakeLittleMemoryAndLockNobodyOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRate(0.05)
 		for i := range uint32(maxAddresses + 1000) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestTenWrongTokensAMinuteAreTaken(t *testing.T) {
+func TestTenWrongTokensAMinuteAreTolerated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGuesses()
 		a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
@@ -54,7 +54,7 @@ func TestASubscriberOfIPv6GuessesAsOne(t *testing.T) {
 	})
 }
 
-func TestNobodyIsRefusedWhoCannotBeToldApart(t *testing.T) {
+func TestPeersWithoutAnAddressOfTheirOwnAreNotRefused(t *testing.T) {
 	g, none := NewGuesses(), (*Guesses)(nil)
 	for range 100 {
 		if g.Judge(netip.Addr{}, false) != 0 || none.Judge(netip.MustParseAddr("192.0.2.1"), false) != 0 {
@@ -66,7 +66,7 @@ func TestNobodyIsRefusedWhoCannotBeToldApart(t *testing.T) {
 	}
 }
 
-func TestManyWhoGuessFillNoMemory(t *testing.T) {
+func TestManyGuessersTakeLittleMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGuesses()
 		for i := range uint32(maxAddresses + 1000) {

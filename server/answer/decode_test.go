@@ -2,8 +2,8 @@ package answer
 
 import "testing"
 
-// TestOneFaultIsThatOfItsMessage checks that a fault does not change the messages around it.
-func TestOneFaultIsThatOfItsMessage(t *testing.T) {
+// TestAFaultConcernsOnlyItsMessage checks that a fault does not change the messages around it.
+func TestAFaultConcernsOnlyItsMessage(t *testing.T) {
 	for _, c := range []struct{ faulty, id, pointer string }{
 		{`null`, "", ""},
 		{`[]`, "", ""},

@@ -54,7 +54,7 @@ func TestTheFileIsForOneUserAndGrows(t *testing.T) {
 	}
 }
 
-func TestAFileThatWasMovedAwayIsMadeAnew(t *testing.T) {
+func TestAFileThatWasMovedAwayIsCreatedAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	l, err := Open(path, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -101,7 +101,7 @@ func (d *disk) Write(p []byte) (int, error) {
 
 func (d *disk) Close() error { return nil }
 
-func TestAFullDiskLosesEntriesAndSaysSoOnce(t *testing.T) {
+func TestEntriesLostToAFullDiskAreReportedOnce(t *testing.T) {
 	d := &disk{room: 100}
 	var said bytes.Buffer
 	l, err := openWith("audit.jsonl", slog.New(slog.NewTextHandler(&said, nil)), func(string) (io.WriteCloser, error) { return d, nil })

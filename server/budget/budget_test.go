@@ -51,7 +51,7 @@ func TestAnOwnerHoldsAtMostAsMuchAsIsFree(t *testing.T) {
 	}
 }
 
-func TestAClaimHasAShareWhoeverItsVisitorsAre(t *testing.T) {
+func TestAClaimHasAShareForAllItsVisitors(t *testing.T) {
 	b := New(Amounts{Memory: 1 << 20})
 	var claim, other Owner
 	held := 0
@@ -72,7 +72,7 @@ func TestAClaimHasAShareWhoeverItsVisitorsAre(t *testing.T) {
 	}
 }
 
-func TestWhatCanWaitGrowsOnceThereIsRoom(t *testing.T) {
+func TestARequestThatCanWaitGrowsOnceThereIsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(Amounts{Memory: 1 << 20})
 		full, h := b.Open(someone), b.Open(another)
@@ -121,7 +121,7 @@ func TestTheReserveIsForSmallThings(t *testing.T) {
 	}
 }
 
-func TestAPlaceIsTakenAndGivenBackOnce(t *testing.T) {
+func TestAPlaceIsTakenAndReturnedOnce(t *testing.T) {
 	b := New(Amounts{Exchanges: 2})
 	one, two := b.Open(netip.Addr{}), b.Open(netip.Addr{})
 	if !one.Enter(Exchanges) || !two.Enter(Exchanges) {
@@ -207,7 +207,7 @@ func TestRoomIsMadeOnceTheNextPeerIsSlow(t *testing.T) {
 	})
 }
 
-func TestWhoMovesIsNotTakenBack(t *testing.T) {
+func TestAPeerThatMovesKeepsItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(Amounts{Exchanges: 1})
 		var taken []string

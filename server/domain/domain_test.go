@@ -145,7 +145,7 @@ func (w *world) leads(when, name, label string) {
 
 const hooks = "hooks.example.org"
 
-func TestARecordShowsWhoseADomainIs(t *testing.T) {
+func TestARecordProvesWhoControlsADomain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Options{})
 		c := w.claim("demo", "token-of-ann", hooks)
@@ -231,7 +231,7 @@ func TestADomainLeadsToOneClaim(t *testing.T) {
 	})
 }
 
-func TestServersThatDoNotAnswerAreForgivenForADay(t *testing.T) {
+func TestADomainSurvivesADayWithoutAnswersOfDNS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Options{})
 		w.setDown(true)
@@ -268,7 +268,7 @@ func TestTheOperatorsListNeedsNoRecord(t *testing.T) {
 	})
 }
 
-func TestTheGatewaysOwnNamesAreNoDomains(t *testing.T) {
+func TestTheGatewaysOwnNamesAreRefusedAsDomains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Options{Listed: map[string]string{"x.gateway.test": "demo"}})
 		for i, name := range []string{"gateway.test", "x.gateway.test", "a.b.gateway.test"} {
@@ -309,7 +309,7 @@ func TestLookupsHaveBounds(t *testing.T) {
 	})
 }
 
-func TestARecordThatIsNotThereIsLookedForMoreAndMoreSeldom(t *testing.T) {
+func TestAMissingRecordIsLookedUpMoreAndMoreRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Options{})
 		c := w.claim("demo", "token-of-ann", hooks)
@@ -330,7 +330,7 @@ func TestARecordThatIsNotThereIsLookedForMoreAndMoreSeldom(t *testing.T) {
 	})
 }
 
-func TestWhatIsNoDomainIsRefused(t *testing.T) {
+func TestAnInvalidDomainIsRefused(t *testing.T) {
 	for _, name := range []string{
 		"x", "localhost", "a.localhost", "192.0.2.1", "[::1]", "::1", "a..b.org", ".a.org", "-a.org", "a-.org", "a_b.org", "é.org", "a.org/x", "a.org:80", "a.123", "*.a.org", " a.org",
 		strings.Repeat("a", 64) + ".org", strings.Repeat("abcdefg.", 40) + "org",

@@ -167,7 +167,7 @@ func TestAClaimWithoutAPolicyLetsEverythingIn(t *testing.T) {
 	}
 }
 
-func TestWhatAnOwnerGivesIsChecked(t *testing.T) {
+func TestAnInvalidPolicyIsRefused(t *testing.T) {
 	long := strings.Repeat("x", 73)
 	for policy, pointer := range map[string]string{
 		`7`: "policy", `{"basics":[]}`: "policy/basics", `{"ip":{"deny":["::1"],"allow":["::1"]}}`: "policy/ip/deny",
@@ -205,7 +205,7 @@ func TestBasicNeedsAnOriginOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestSecretsAreKeptByNameAndNeverShown(t *testing.T) {
+func TestSecretsAreStoredByNameAndNeverShown(t *testing.T) {
 	g := with(t, hosts, `{"basic":[{"user":"ann","password":"pw-of-ann"},{"user":"bob","password":"pw-of-bob"}],"bearer":[{"name":"ci","token":"sixteen-letters-"}]}`)
 	lets := func(what, credentials, want string) {
 		t.Helper()
@@ -242,7 +242,7 @@ func TestSecretsAreKeptByNameAndNeverShown(t *testing.T) {
 	lets("ann after a change that failed", basicOf("ann", "new"), "passes")
 }
 
-func TestWhatIsKeptIsReadAgain(t *testing.T) {
+func TestAStoredPolicyCanBeReadAgain(t *testing.T) {
 	set, err := read(`{"basic":[{"user":"ann","password":"a-password"}],"bearer":[{"name":"ci","token":"sixteen-letters-"}],"ip":{"allow":["::1"]},"rate":{"perMinute":5}}`)
 	if err != nil {
 		t.Fatal(err)
@@ -339,7 +339,7 @@ func TestPathsThatServersReadInDifferentWaysAreRefused(t *testing.T) {
 	}
 }
 
-func TestAnAddressAsksSoOftenAMinute(t *testing.T) {
+func TestRequestsOfAnAddressAreBoundedPerMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := with(t, hosts, `{"rate":{"perMinute":3}}`)
 		ask := func(from string) (*problem.Problem, string) {
@@ -409,7 +409,7 @@ func TestContentIsBounded(t *testing.T) {
 	}
 }
 
-func TestWhoIsLetIn(t *testing.T) {
+func TestWhichVisitorsAreLetIn(t *testing.T) {
 	both := with(t, hosts, `{"basic":[{"user":"ann","password":"päss:word"}],"bearer":[{"name":"ci","token":"sixteen-letters-"}]}`)
 	bearerOnly := with(t, hosts, `{"bearer":[{"name":"ci","token":"sixteen-letters-"}]}`)
 	right := basicOf("ann", "päss:word")
@@ -522,9 +522,9 @@ func TestWrongCredentialsCountForAnAddress(t *testing.T) {
 	})
 }
 
-// TestGuessesThatComeAtOnceCostNoMoreChecks fills the lane, so that all others wait there until ten guesses
+// TestConcurrentGuessesCostNoMoreChecks fills the lane, so that all others wait there until ten guesses
 // were wrong.
-func TestGuessesThatComeAtOnceCostNoMoreChecks(t *testing.T) {
+func TestConcurrentGuessesCostNoMoreChecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // in which nobody waits for too long
 		g := with(t, hosts, `{"basic":[{"user":"ann","password":"pw"}]}`)
 		const most = mostWaiting
@@ -551,7 +551,7 @@ func TestGuessesThatComeAtOnceCostNoMoreChecks(t *testing.T) {
 	})
 }
 
-func TestAnAddressSetsSoManyPasswords(t *testing.T) {
+func TestThePasswordsThatAnAddressSetsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // in which no time passes
 		one, other := netip.MustParseAddr("203.0.113.77"), netip.MustParseAddr("198.51.100.77")
 		ask := map[string]json.RawMessage{terms.Policy: json.RawMessage(`{"basic":[{"user":"ann","password":"pw"}]}`)}
@@ -571,7 +571,7 @@ func TestAnAddressSetsSoManyPasswords(t *testing.T) {
 	})
 }
 
-func TestOnlySoManyPasswordsAreHashedAtATime(t *testing.T) {
+func TestThePasswordsThatAreHashedAtATimeAreBounded(t *testing.T) {
 	l := newLane()
 	running, release := make(chan bool), make(chan bool)
 	for range cap(l.running) {
@@ -608,7 +608,7 @@ func TestOnlySoManyPasswordsAreHashedAtATime(t *testing.T) {
 	})
 }
 
-func TestNobodyKeepsOthersFromBeingChecked(t *testing.T) {
+func TestNobodyPreventsTheChecksOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLane()
 		release := make(chan bool)

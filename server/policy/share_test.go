@@ -47,7 +47,7 @@ func (g *gated) expects(what, got, want string) {
 	}
 }
 
-func TestALinkIsSpentByAClickAndNotByALook(t *testing.T) {
+func TestALinkIsUsedUpByAClickAndNotByAGET(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := with(t, hosts, `{"share":true}`)
 		g.expects("without a link", g.judged(request("GET", "/")), "share_needed")
@@ -98,7 +98,7 @@ func TestCookiesOfEachClaimAreSignedWithAKeyOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestALinkForManyLetsInWhoeverFollowsIt(t *testing.T) {
+func TestALinkForManyLetsInAllWhoFollowIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := with(t, hosts, `{"share":true}`)
 		link := g.made(time.Hour, false)
@@ -117,7 +117,7 @@ func TestALinkForManyLetsInWhoeverFollowsIt(t *testing.T) {
 	})
 }
 
-func TestLinksEndWhenTheirOwnerSaysSo(t *testing.T) {
+func TestTheOwnerCanEndLinks(t *testing.T) {
 	for what, end := range map[string]func(g *gated) error{
 		"by DELETE":    func(g *gated) error { g.EndShares(g.Claim); return nil },
 		"by PATCH":     func(g *gated) error { return g.change(`{"share":false,"methods":["GET","POST"]}`) },
@@ -184,7 +184,7 @@ func TestAnyOfThreeLetsIn(t *testing.T) {
 	}
 }
 
-func TestGatesBeforeALinkHoldForIt(t *testing.T) {
+func TestEarlierGatesApplyToALinkToo(t *testing.T) {
 	g := with(t, hosts, `{"share":true,"ip":{"allow":["203.0.113.9"]},"rate":{"perMinute":2},"methods":["GET"],"paths":["/x/"]}`)
 	link := g.made(time.Hour, true)
 	r := request("POST", link)
@@ -201,7 +201,7 @@ func TestGatesBeforeALinkHoldForIt(t *testing.T) {
 	}
 }
 
-func TestTheCookieIsTheGatewaysAlone(t *testing.T) {
+func TestTheCookieBelongsToTheGatewayAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for base, want := range map[string]string{hosts: "reversehttp-share=", "https://{label}.example.com/": "__Host-reversehttp-share="} {
 			g := with(t, base, `{"share":true}`)

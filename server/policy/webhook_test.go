@@ -169,7 +169,7 @@ func TestEveryPresetVerifies(t *testing.T) {
 	})
 }
 
-func TestAnUpgradeIsNoWebhook(t *testing.T) {
+func TestAnUpgradeIsNotAWebhook(t *testing.T) {
 	g := with(t, hosts, published[0].policy)
 	r := request("GET", "/", "X-Hub-Signature-256: sha256="+hexOf("It's a Secret to Everybody", ""))
 	if got, _ := g.held(r, ""); got != "passes" {
@@ -245,7 +245,7 @@ func TestIdsThatAreRememberedAreBounded(t *testing.T) {
 	}
 }
 
-func TestAVendorsOwnIdIsWhatIsRemembered(t *testing.T) {
+func TestWebhooksAreRememberedByTheIdOfTheirVendor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := with(t, hosts, `{"webhook":{"preset":"stripe","secret":"s"}}`)
 		send := func(id string) string {
@@ -269,7 +269,7 @@ func TestAVendorsOwnIdIsWhatIsRemembered(t *testing.T) {
 	})
 }
 
-func TestASignatureIsKnownAgainHoweverItIsSpelt(t *testing.T) {
+func TestARepeatedSignatureIsRecognisedInAnySpelling(t *testing.T) {
 	content, now := `{"no":"id"}`, strconv.FormatInt(time.Now().Unix(), 10)
 	for preset, fields := range map[string]func(spelt func(string) string) string{
 		"stripe": func(spelt func(string) string) string {
@@ -294,7 +294,7 @@ func TestASignatureIsKnownAgainHoweverItIsSpelt(t *testing.T) {
 	}
 }
 
-func TestACannedAnswerIsWhatItsOwnerSaid(t *testing.T) {
+func TestACannedAnswerIsTheOneOfItsOwner(t *testing.T) {
 	g := with(t, hosts, `{"offline":{"mode":"canned","status":200,"headers":[["Content-Type","text/plain"],["X-Name","Ã©"]],"body":"back soon"}}`)
 	a := g.Absent(g.Claim, request("GET", "/"))
 	if a == nil || a.Status != 200 || string(a.Content) != "back soon" || fmt.Sprint(a.Fields) != "[{Content-Type text/plain} {X-Name é} {Cache-Control no-store}]" {

@@ -220,7 +220,7 @@ func TestTroubleshootingHasTheStatusOfEachCode(t *testing.T) {
 	}
 }
 
-func TestNoProblemCallsARequestNewThatAHandlerMayHaveHad(t *testing.T) {
+func TestAProblemHasNoHandedIfAHandlerMayHaveHadTheRequest(t *testing.T) {
 	for want, ctx := range map[string]context.Context{"handed=?0": context.Background(), "": MaybeHanded(context.Background())} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest("POST", "/", nil).WithContext(ctx)

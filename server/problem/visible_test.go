@@ -9,7 +9,7 @@ import (
 	"reversehttp/schema"
 )
 
-func TestNothingTurnsTheTextOfThePage(t *testing.T) {
+func TestNoCharacterChangesTheDirectionOfThePage(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Accept", "text/html")
 	for _, c := range turning {

@@ -94,7 +94,7 @@ func wants(t *testing.T, what string, err error, of Of, k Kind) {
 	}
 }
 
-func TestALimitIsReachedAndNotPassed(t *testing.T) {
+func TestALimitIsReachedButNotExceeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook(limits(t, `{"claims":2,"sessions":3,"inFlight":2,"requestsPerMinute":5}`), limits(t, `{"sessions":2}`), nil, nil)
 		_, release, err := b.Claim("a", ann, false)
@@ -193,7 +193,7 @@ func TestBytesAreCountedForTheDayAndTheMonth(t *testing.T) {
 }
 
 // A program does no work for an answer that nobody would get.
-func TestNothingBeginsOnTheLastHundredth(t *testing.T) {
+func TestNothingBeginsWithinTheLastHundredthOfALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, k := range []Kind{RequestBytesPerDay, ResponseBytesPerMonth} {
 			b := newBook(nil, limits(t, `{"`+k.String()+`":1000}`), nil, nil)
@@ -221,7 +221,7 @@ func TestNothingBeginsOnTheLastHundredth(t *testing.T) {
 }
 
 // After a crash no usage is forgotten, and little is counted that was not used, with few writes.
-func TestWhatIsUsedIsOnTheDiskBeforeItIsUsed(t *testing.T) {
+func TestUseIsOnTheDiskBeforeItHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, piece = 100 << 20, 64 << 10
 		account := limits(t, fmt.Sprintf(`{"responseBytesPerDay":%d}`, limit))
@@ -259,7 +259,7 @@ func TestWhatIsUsedIsOnTheDiskBeforeItIsUsed(t *testing.T) {
 	})
 }
 
-func TestAGatewayThatStopsKeepsExactlyWhatWasUsed(t *testing.T) {
+func TestAGatewayThatStopsStoresTheExactUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		label, d := limits(t, `{"requestBytesPerMonth":1000000}`), &disk{}
 		b := newBook(nil, label, nil, d)
@@ -282,7 +282,7 @@ func TestAGatewayThatStopsKeepsExactlyWhatWasUsed(t *testing.T) {
 	})
 }
 
-func TestNothingIsUsedThatCannotBeKept(t *testing.T) {
+func TestUseThatCannotBeStoredIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &disk{full: true}
 		m := begin(t, newBook(limits(t, `{"responseBytesPerDay":1000}`), nil, nil, d), "a", ann)
@@ -299,7 +299,7 @@ func TestNothingIsUsedThatCannotBeKept(t *testing.T) {
 	})
 }
 
-func TestManyAddressesFillNoMemoryAndBeginNothingAnew(t *testing.T) {
+func TestManyAddressesTakeLittleMemoryAndResetNoUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook(nil, nil, limits(t, `{"responseBytesPerDay":100}`), nil)
 		b.most = 1_000
@@ -348,7 +348,7 @@ func TestManyAddressesFillNoMemoryAndBeginNothingAnew(t *testing.T) {
 	})
 }
 
-func TestALogSaysOnceADayThatLittleIsLeft(t *testing.T) {
+func TestTheLogWarnsOnceADayThatLittleIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		b := New(Options{
@@ -372,7 +372,7 @@ func TestALogSaysOnceADayThatLittleIsLeft(t *testing.T) {
 	})
 }
 
-func TestALimitThatIsNoneIsRefused(t *testing.T) {
+func TestAnInvalidLimitIsRefused(t *testing.T) {
 	for _, pair := range []string{"claims", "claims=0", "claims=-1", "claims=1.5", "claims=5k", "claims=", "bytes=1", "responseBytesPerDay=x", "=1"} {
 		if l, err := Parse([]string{pair}); err == nil {
 			t.Errorf("%s = %v", pair, l)

@@ -192,7 +192,7 @@ func TestTheSumOfAllNodesIsEnforced(t *testing.T) {
 	})
 }
 
-func TestOnlyUseInAPeriodOutlivesItsNode(t *testing.T) {
+func TestOnlyUseOfTheCurrentPeriodOutlivesItsNode(t *testing.T) {
 	for _, killed := range []bool{false, true} {
 		t.Run(fmt.Sprint("killed ", killed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestOnlyUseInAPeriodOutlivesItsNode(t *testing.T) {
 	}
 }
 
-func TestANodeThatStartsAgainGoesOnFromWhatItUsed(t *testing.T) {
+func TestANodeThatRestartsContinuesFromItsUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world, account := newBoard(), limits(t, `{"claims":5,"responseBytesPerDay":1000}`)
 		a, b := world.enter(t, "a", "a1", account, nil), world.enter(t, "b", "b1", account, nil)
@@ -252,7 +252,7 @@ func TestANodeThatStartsAgainGoesOnFromWhatItUsed(t *testing.T) {
 	})
 }
 
-func TestALabelTakesItsUseToAnotherNode(t *testing.T) {
+func TestTheUseOfALabelMovesWithItToAnotherNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world, label := newBoard(), limits(t, `{"sessions":1,"requestBytesPerMonth":1000}`)
 		a, b := world.enter(t, "a", "a1", nil, label), world.enter(t, "b", "b1", nil, label)
@@ -335,7 +335,7 @@ func TestRecordsEndWithTheirPeriods(t *testing.T) {
 	})
 }
 
-func TestANodeWritesLittleAndWhatMattersFirst(t *testing.T) {
+func TestANodeWritesRarelyAndTheLargestUseFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world, account, label := newBoard(), limits(t, `{"responseBytesPerDay":1000000000000}`), limits(t, `{"responseBytesPerDay":1000}`)
 		a := world.enter(t, "a", "a1", account, label)

@@ -83,7 +83,7 @@ func TestABookIsBoundedInBytes(t *testing.T) {
 }
 
 // The claim with the most recordings is cut, not the newest one.
-func TestTheLargestBookGivesWay(t *testing.T) {
+func TestTheLargestBookMakesRoom(t *testing.T) {
 	const most = 1 << 20
 	w := newRecorded(t, most)
 	small, large := w.claim("small"), w.claim("large")
@@ -118,7 +118,7 @@ func TestRecordingsEndWithTheirClaim(t *testing.T) {
 	}
 }
 
-func TestChangesAreWhatChangedSince(t *testing.T) {
+func TestChangesAreThoseSinceTheLastRead(t *testing.T) {
 	w := newRecorded(t, 0)
 	s := w.claim("demo")
 	first := w.exchange(s, request("/a", ""), &claim.Answer{Status: 200})
@@ -147,7 +147,7 @@ func TestChangesAreWhatChangedSince(t *testing.T) {
 }
 
 // Readers get many changes bit by bit, and miss none.
-func TestChangesComeBitByBit(t *testing.T) {
+func TestChangesAreReadInPieces(t *testing.T) {
 	w := newRecorded(t, 0)
 	s := w.claim("demo")
 	const count = 150

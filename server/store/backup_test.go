@@ -80,7 +80,7 @@ func (s stalled) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestASlowBackupHoldsNobodyUp(t *testing.T) {
+func TestASlowBackupDelaysNothing(t *testing.T) {
 	s, _ := open(t, t.TempDir())
 	w := stalled{make(chan struct{}), make(chan struct{}, 1<<10)}
 	done := make(chan error)
@@ -95,7 +95,7 @@ func TestASlowBackupHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-func TestABackupThatNobodyTakesFails(t *testing.T) {
+func TestABackupWithoutAReaderFails(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := open(t, dir)
 	broken := errors.New("broken")
@@ -157,7 +157,7 @@ type errorReader struct{ err error }
 
 func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
-func TestNothingIsRestoredUnderAGateway(t *testing.T) {
+func TestADirectoryInUseIsNotRestored(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := open(t, dir)
 	create(t, s, claim.Record{Label: "demo"})

@@ -72,7 +72,7 @@ func TestAFileWithoutAMarkIsBroughtUpToDate(t *testing.T) {
 	}
 }
 
-func TestANewFileSaysItsFormat(t *testing.T) {
+func TestANewFileHasItsFormat(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := open(t, dir)
 	s.Close()

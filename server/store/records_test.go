@@ -69,7 +69,7 @@ func TestRecordsChangeOnlyTheRevisionThatIsNamed(t *testing.T) {
 	}
 }
 
-func TestRevisionsGoOnInAFileThatIsOpenedAgain(t *testing.T) {
+func TestRevisionsContinueInAReopenedFile(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := open(t, dir)
 	first := create(t, s, claim.Record{Label: "demo"})
@@ -114,9 +114,9 @@ func TestALabelWithAnUnreadableRecordCanBeClaimed(t *testing.T) {
 	}
 }
 
-// TestAChangeThatNobodyWaitsForIsOverBeforeTheLabelIsReadAgain blocks the file, like a disk that does not
+// TestAnAbandonedChangeEndsBeforeTheLabelIsReadAgain blocks the file, like a disk that does not
 // answer.
-func TestAChangeThatNobodyWaitsForIsOverBeforeTheLabelIsReadAgain(t *testing.T) {
+func TestAnAbandonedChangeEndsBeforeTheLabelIsReadAgain(t *testing.T) {
 	s, _ := open(t, t.TempDir())
 	disk, err := s.db.Begin(true)
 	if err != nil {
@@ -186,7 +186,7 @@ type word string
 
 func (word) Shown() any { return nil }
 
-func TestTermsAreThereAgainAlsoThoseOfOtherVersions(t *testing.T) {
+func TestTermsAreReadAgainAlsoThoseOfOtherVersions(t *testing.T) {
 	dir := t.TempDir()
 	read := func(value []byte) (claim.Term, error) {
 		var w word

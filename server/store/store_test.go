@@ -56,7 +56,7 @@ func create(t *testing.T, s claim.Records, r claim.Record) (revision uint64) {
 	return revision
 }
 
-func TestWhatIsKeptIsThereAgain(t *testing.T) {
+func TestStoredClaimsAreReadAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "on the way")
 	s, log := open(t, dir)
 	a := claim.Record{Label: "a", Token: claim.HashToken("t0"), Terms: claim.Terms{Lease: time.Hour, Timeout: 1500 * time.Millisecond, Redeliver: claim.RedeliverKeyed}}
@@ -111,7 +111,7 @@ func TestTokensAreNotInTheFile(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatIsNoneSaysWhatToDo(t *testing.T) {
+func TestTheErrorForAnUnusableDirectorySaysWhatToDo(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestADirectoryThatIsNoneSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestADirectoryInUseSaysSo(t *testing.T) {
+func TestTheErrorForADirectoryInUseSaysSo(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir)
 	if _, err := Open(dir, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "another gateway") {
@@ -132,7 +132,7 @@ func TestADirectoryInUseSaysSo(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNoStoreIsNotOverwritten(t *testing.T) {
+func TestAnotherFileIsNotOverwritten(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "claims.db")
 	content := []byte(strings.Repeat("not a database ", 1000))
@@ -169,7 +169,7 @@ func TestAnUnreadableRecordIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestAStoreThatFailsSaysSo(t *testing.T) {
+func TestAFailureOfTheStoreIsAnError(t *testing.T) {
 	s, _ := open(t, t.TempDir())
 	revision := create(t, s, claim.Record{Label: "b"})
 	s.Close()
@@ -185,7 +185,7 @@ func TestAStoreThatFailsSaysSo(t *testing.T) {
 	}
 }
 
-func TestAFileThatWasReplacedIsNotWrittenAnyMore(t *testing.T) {
+func TestAReplacedFileIsNoLongerWritten(t *testing.T) {
 	for name, replace := range map[string]func(path string) error{
 		"removed": os.Remove,
 		"replaced": func(path string) error {

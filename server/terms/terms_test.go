@@ -37,7 +37,7 @@ var fake = Member{
 	Example: `{"user":"ann","key":"secret-1"}`,
 }
 
-func TestNothingThatIsShownHoldsASecret(t *testing.T) {
+func TestShownTermsHaveNoSecrets(t *testing.T) {
 	t.Cleanup(Add(fake))
 	all := map[string]json.RawMessage{"unknown": json.RawMessage(`"secret-unknown"`)}
 	secrets := 1
