@@ -10,7 +10,7 @@ import (
 	"reversehttp/server/account"
 )
 
-func TestAKeyIsPrintedOnceAndItsHashIsKept(t *testing.T) {
+func TestAKeyIsPrintedOnceAndItsHashIsStored(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "accounts.json")
 	mint := func(args ...string) string {
 		t.Helper()
@@ -50,7 +50,7 @@ func TestAKeyIsPrintedOnceAndItsHashIsKept(t *testing.T) {
 	}
 }
 
-func TestAnAccountThatCannotBeIsRefused(t *testing.T) {
+func TestAnInvalidAccountIsRefused(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.json")
 	if err := os.WriteFile(bad, []byte(`{"accounts":[{"name":"ann","label":["a"]}]}`), 0o600); err != nil {
 		t.Fatal(err)

@@ -87,7 +87,7 @@ func TestAPrivateCertificateIsTrustedByEveryTransport(t *testing.T) {
 	l.claim(t, "echo")
 }
 
-func TestAnUntrustedCertificateIsReportedAsThat(t *testing.T) {
+func TestTheErrorForAnUntrustedCertificateSaysSo(t *testing.T) {
 	_, cert := certified(t, "localhost")
 	file, another := certified(t, "gateway.example")
 	l, misnamed := lendTLS(t, cert), lendTLS(t, another)

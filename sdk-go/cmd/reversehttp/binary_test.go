@@ -117,7 +117,7 @@ func (p *launched) exit() int {
 	}
 }
 
-func TestTheBinaryServesAndEndsAsSignalsSay(t *testing.T) {
+func TestTheBinaryServesUntilASignal(t *testing.T) {
 	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
@@ -164,7 +164,7 @@ func TestTheBinaryEndsAtOnceAtTheSecondSignal(t *testing.T) {
 	<-visited
 }
 
-func TestTheBinaryEndsWhenNobodyReads(t *testing.T) {
+func TestTheBinaryEndsWhenItsOutputIsClosed(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	p := launch(t, l, "set -o pipefail; reversehttp inbox --label hooks | head -n 1")
 	hook(t, l, "hooks")

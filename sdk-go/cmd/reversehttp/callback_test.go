@@ -59,7 +59,7 @@ func TestCallbackWaitsForTheRedirectAndPrintsWhatItSays(t *testing.T) {
 	}
 }
 
-func TestCallbackEndsWithWhatWentWrong(t *testing.T) {
+func TestCallbackEndsWithTheError(t *testing.T) {
 	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	r := callbackAt(t, l, "--ephemeral", "--path=/oauth/done")
@@ -91,7 +91,7 @@ func TestCallbackEndsWithWhatWentWrong(t *testing.T) {
 
 // Without --json only the parameters of the redirect go to standard output, for scripts; the URL goes to
 // standard error, for people.
-func TestCallbackPrintsItsURLApart(t *testing.T) {
+func TestCallbackPrintsItsURLOnStandardError(t *testing.T) {
 	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	r := start(t, "callback", "--gateway", l.origin, "--label=returns", "--ephemeral")
@@ -111,7 +111,7 @@ func TestCallbackPrintsItsURLApart(t *testing.T) {
 }
 
 // The URL is the gateway's, and what the redirect says is that of any visitor who knows the URL.
-func TestCallbackPrintsNothingThatATerminalObeys(t *testing.T) {
+func TestCallbackEscapesControlCharacters(t *testing.T) {
 	t.Parallel()
 	var s *httptest.Server
 	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -35,7 +35,7 @@ func (c *cutting) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestChangesComeWhateverIsBetween(t *testing.T) {
+func TestChangesArriveThroughEveryProxy(t *testing.T) {
 	isStream := func(r *http.Request) bool { return r.Header.Get("Accept") == "application/x-ndjson" }
 	for name, between := range map[string]func(http.RoundTripper, *http.Request) (*http.Response, error){
 		"nothing": func(next http.RoundTripper, r *http.Request) (*http.Response, error) { return next.RoundTrip(r) },

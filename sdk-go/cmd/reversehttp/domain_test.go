@@ -11,7 +11,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-func TestWhatADomainNeedsIsPrinted(t *testing.T) {
+func TestTheRecordsOfADomainArePrinted(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{LookupTXT: func(context.Context, string) ([]string, error) {
 		return nil, &net.DNSError{IsNotFound: true}
 	}})
@@ -30,7 +30,7 @@ func TestWhatADomainNeedsIsPrinted(t *testing.T) {
 	}
 }
 
-func TestADomainIsPrintedForPeople(t *testing.T) {
+func TestTheRecordsOfADomainArePrintedForPeople(t *testing.T) {
 	for want, d := range map[string]reversehttp.Domain{
 		"https://hooks.example.org/ leads here too": {URL: "https://hooks.example.org/", Record: "r", Value: "v"},
 		"does not lead here: The operator":          {Problem: "The operator lists it for another label."},

@@ -30,7 +30,7 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestTheEndOfAClaimIsSaid(t *testing.T) {
+func TestTheEndOfAClaimIsReported(t *testing.T) {
 	if got := ended(fmt.Errorf("serve: %w", &reversehttp.Error{Status: 451, Code: schema.CodeTakenDown})); got.code != exitEnded || !strings.Contains(got.Error(), "took the label down") {
 		t.Errorf("exit code %d, %q", got.code, got)
 	}

@@ -14,7 +14,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-func TestForwardInventsNoField(t *testing.T) {
+func TestForwardAddsNoFields(t *testing.T) {
 	t.Parallel()
 	var answer string
 	b := serveBare(t, func(string) string { return answer })

@@ -46,7 +46,7 @@ func shelf(t *testing.T) string {
 	return dir
 }
 
-func TestServeKnowsRangesAndWhatAVisitorHas(t *testing.T) {
+func TestServeSupportsRangesAndConditions(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "serve", shelf(t))
 	client := l.visitor(t)

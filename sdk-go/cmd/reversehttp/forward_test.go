@@ -74,7 +74,7 @@ func TestForwardRelaysWhatTheVisitorSentAndWhatTheServerAnswers(t *testing.T) {
 	}
 }
 
-func TestForwardSendsTheHostAsAsked(t *testing.T) {
+func TestForwardSendsTheChosenHost(t *testing.T) {
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Host+" "+r.Header.Get("X-Forwarded-Host"))
 	})
@@ -140,7 +140,7 @@ func TestForwardStreamsEventsOneByOne(t *testing.T) {
 	}
 }
 
-func TestForwardSendsOnWhatAServerSendsSlowlyWithALength(t *testing.T) {
+func TestForwardRelaysASlowAnswerOfKnownLengthAtOnce(t *testing.T) {
 	seen := make(chan struct{})
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "10")
@@ -220,7 +220,7 @@ func TestForwardRelaysWebSockets(t *testing.T) {
 	}
 }
 
-func TestForwardHasRedirectsStayAtThePublicURL(t *testing.T) {
+func TestForwardKeepsRedirectsAtThePublicURL(t *testing.T) {
 	var to string
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Location"] = []string{to}
@@ -266,7 +266,7 @@ func TestForwardPutsThePathOfTheServerInFront(t *testing.T) {
 	}
 }
 
-func TestForwardSaysWhatIsWrongWithTheServer(t *testing.T) {
+func TestForwardReportsWhatIsWrongWithTheServer(t *testing.T) {
 	t.Parallel()
 	const gone = "http://127.0.0.1:1" // a port that no test gets, unlike that of a closed server
 	mute := local(t, func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) })
@@ -288,7 +288,7 @@ func TestForwardSaysWhatIsWrongWithTheServer(t *testing.T) {
 	}
 }
 
-func TestForwardCutsShortWhatTheServerCutShort(t *testing.T) {
+func TestForwardCutsAnAnswerThatTheServerCut(t *testing.T) {
 	t.Parallel()
 	seen := make(chan struct{})
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
@@ -344,7 +344,7 @@ func TestForwardCancelsTheRequestOfAVisitorWhoLeft(t *testing.T) {
 	}
 }
 
-func TestForwardBlamesNoServerForContentThatBreaksOff(t *testing.T) {
+func TestForwardDoesNotBlameTheServerIfTheVisitorsContentBreaksOff(t *testing.T) {
 	asked := make(chan struct{})
 	s := local(t, func(w http.ResponseWriter, r *http.Request) {
 		close(asked)

@@ -106,7 +106,7 @@ func TestAShareLinkAdmitsAnybody(t *testing.T) {
 	}
 }
 
-func TestWhatIsEnforcedStaysUntilAFlagEndsIt(t *testing.T) {
+func TestAPolicyStaysUntilAFlagEndsIt(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	begin := func(flags ...string) *running {
@@ -130,7 +130,7 @@ func TestWhatIsEnforcedStaysUntilAFlagEndsIt(t *testing.T) {
 	end(r)
 }
 
-func TestAGatewayThatEnforcesNothingEndsTheCommand(t *testing.T) {
+func TestAGatewayWithoutPoliciesEndsTheCommand(t *testing.T) {
 	t.Parallel()
 	deleted := make(chan bool, 1)
 	var s *httptest.Server

@@ -130,7 +130,7 @@ func TestForwardSpeaksHTTP2WithAServerThatSpeaksNothingElse(t *testing.T) {
 }
 
 // The server may also speak HTTP/1.1, and may have begun to handle the unanswered request.
-func TestForwardAsksAServerThatClosedNotAgain(t *testing.T) {
+func TestForwardDoesNotRepeatARequestThatTheServerClosed(t *testing.T) {
 	addr := serveH2C(t, false, converse)
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "forward", "http://"+addr)
@@ -144,7 +144,7 @@ func TestForwardAsksAServerThatClosedNotAgain(t *testing.T) {
 }
 
 // Each line is answered before the next is sent, and the protocol is detected in the middle of the first.
-func TestForwardSpeaksHTTP2BothWaysAtOnce(t *testing.T) {
+func TestForwardStreamsInBothDirectionsByHTTP2(t *testing.T) {
 	addr := serveH2C(t, true, converse)
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "forward", "http://"+addr)

@@ -13,7 +13,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-func TestEchoAnswersWithWhatCame(t *testing.T) {
+func TestEchoAnswersWithTheRequest(t *testing.T) {
 	t.Parallel()
 	for _, shape := range []string{hostShape, pathShape} {
 		l := lend(t, shape, gateway.Options{})
@@ -50,7 +50,7 @@ func TestEchoAnswersWithWhatCame(t *testing.T) {
 	}
 }
 
-func TestInboxPrintsAndAnswersAsAsked(t *testing.T) {
+func TestInboxPrintsRequestsAndSendsTheChosenAnswer(t *testing.T) {
 	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "inbox", "--status", "418", "--body", `{"ok":true}`, "--type", "application/json")
@@ -74,7 +74,7 @@ func TestInboxPrintsAndAnswersAsAsked(t *testing.T) {
 // hostile is text that a terminal would obey, and text that looks like another request.
 const hostile = "a\x1b[2Jb\x1b]0;title\x07\r\nGET /forged HTTP/1.1 from 1.2.3.4\n\u009b31m\u202egnp.exe\x00\x7f\rover\n"
 
-func TestNothingThatIsPrintedMovesATerminal(t *testing.T) {
+func TestPrintedRequestsCannotControlATerminal(t *testing.T) {
 	var out bytes.Buffer
 	for _, v := range []view{&pages{out: &out}, newJSONView(&out)} {
 		out.Reset()
@@ -98,7 +98,7 @@ func TestNothingThatIsPrintedMovesATerminal(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoUTF8IsEscapedByteForByte(t *testing.T) {
+func TestInvalidUTF8IsEscapedByteForByte(t *testing.T) {
 	for s, want := range map[string]string{"a\xffb": `a\xffb`, "\xe2\x80": `\xe2\x80`, "\ufffd": "\ufffd", "é\n": `é\n`, "plain": "plain"} {
 		if got := printable(s); got != want {
 			t.Errorf("%q = %s, want %s", s, got, want)
@@ -118,7 +118,7 @@ func inertText(t *testing.T, s string) {
 	}
 }
 
-func TestPagesSummariseContentThatIsNoTextOrLong(t *testing.T) {
+func TestPagesSummariseBinaryAndLongContent(t *testing.T) {
 	print := func(content string, n int) string {
 		var b strings.Builder
 		(&request{Method: "POST", Target: "/", HTTPVersion: "1.1", content: []byte(content), Bytes: int64(n)}).print(&b)

@@ -53,7 +53,7 @@ func targets(lines []map[string]any) (all []string) {
 	return all
 }
 
-func TestInspectListsWhatWasRecordedTheNewestLast(t *testing.T) {
+func TestInspectListsRecordingsTheNewestLast(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "inbox", "--status=404", "--label=listed")
 	r.visit(l, "GET", "/one", "")
@@ -77,7 +77,7 @@ func TestInspectListsWhatWasRecordedTheNewestLast(t *testing.T) {
 	}
 }
 
-func TestInspectPrintsOneWhole(t *testing.T) {
+func TestInspectPrintsAWholeRecording(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "inbox", "--body=answered", "--label=whole")
 	id := r.visit(l, "POST", "/hook", "asked \x1b[2J")
@@ -130,7 +130,7 @@ func TestInspectDrawsATableForPeople(t *testing.T) {
 	}
 }
 
-func TestInspectFollowsWhatEnds(t *testing.T) {
+func TestInspectFollowsExchangesThatEnd(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "echo", "--label=followed")
 	r.visit(l, "GET", "/before", "")
@@ -194,7 +194,7 @@ func TestInspectWritesAHARThatOnlyItsUserReads(t *testing.T) {
 	}
 }
 
-func TestReplayGivesARequestToTheHandlerAgain(t *testing.T) {
+func TestReplaySendsARequestToTheHandlerAgain(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "inbox", "--label=again")
 	id := r.visit(l, "POST", "/hook?x=1", "first")

@@ -39,7 +39,7 @@ func servingAt(l *lender, v view) *serving {
 	return &serving{options: o, view: v, log: o.log(os.Stderr), online: make(chan struct{}, 1), stop: make(chan struct{}), cut: make(chan struct{})}
 }
 
-func TestPeopleGetALinkToTheConsoleThatMayOnlyLook(t *testing.T) {
+func TestPeopleGetAViewersLinkToTheConsole(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	v := &linked{view: newJSONView(&buffer{}), urls: make(chan string, 1)}
 	s := servingAt(l, v)
@@ -60,7 +60,7 @@ func TestPeopleGetALinkToTheConsoleThatMayOnlyLook(t *testing.T) {
 	}
 }
 
-func TestAGatewayThatLostItsClaimsGivesAnotherLink(t *testing.T) {
+func TestAfterAGatewayLostItsClaimsThereIsAnotherLink(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	v := &linked{view: newJSONView(&buffer{}), urls: make(chan string, 1)}
 	s := servingAt(l, v)
@@ -103,7 +103,7 @@ func TestNoInspectEndsRecordingOfALabelThatHadIt(t *testing.T) {
 	}
 }
 
-func TestWhatIsClaimedIsKeptForItsUserWhileItIsServed(t *testing.T) {
+func TestTheTokenIsInAFileOfTheUserWhileTheCommandRuns(t *testing.T) {
 	dir, err := ownedDir()
 	if err != nil {
 		t.Fatal(err)

@@ -46,7 +46,7 @@ func TestKeptContentIsReadAgainWhileItWaitsForMore(t *testing.T) {
 	}
 }
 
-func TestKeptContentIsNotWholeBeyondItsBound(t *testing.T) {
+func TestContentBeyondTheBoundIsNotKept(t *testing.T) {
 	sent := strings.Repeat("x", keptMost+keptEach)
 	source := io.NopCloser(strings.NewReader(sent))
 	kept := newKeptContent(source)
@@ -60,7 +60,7 @@ func TestKeptContentIsNotWholeBeyondItsBound(t *testing.T) {
 }
 
 // While content is awaited, net/http alone does not notice that the server closed the connection.
-func TestForwardSaysThatTheServerClosedWhileTheVisitorWaits(t *testing.T) {
+func TestForwardReportsThatTheServerClosedWhileTheVisitorWaits(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestAnAgentSeesNoSecretsOfInformationalResponsesUnasked(t *testing.T) {
+func TestSecretsOfInformationalResponsesAreMaskedForAgents(t *testing.T) {
 	give := func(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
 	var gateway *httptest.Server
 	gateway = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -92,7 +92,7 @@ func TestAnAgentHasFiveTools(t *testing.T) {
 	}
 }
 
-func TestAnAgentClaimsAndSeesWhatCame(t *testing.T) {
+func TestAnAgentClaimsAndSeesRequests(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	a := agentAt(t, l, options{})
 	claimed := a.get("claim", members{"label": "agents", "status": 201, "body": `{"ok":true}`, "contentType": "application/json"})
@@ -207,7 +207,7 @@ func TestToolErrorsSayWhatToDo(t *testing.T) {
 	}
 }
 
-func TestWaitingSaysThatNothingCame(t *testing.T) {
+func TestWaitingReportsThatNothingCame(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	a := agentAt(t, l, options{})
 	a.get("claim", members{"label": "quiet"})
@@ -216,7 +216,7 @@ func TestWaitingSaysThatNothingCame(t *testing.T) {
 	}
 }
 
-func TestWhatAnAgentClaimedEndsWithIt(t *testing.T) {
+func TestClaimsOfAnAgentEndWithIt(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	command := exec.Command(built(t)+"/reversehttp", "mcp", "--gateway", l.origin)
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), &mcp.CommandTransport{Command: command}, nil)

@@ -158,7 +158,7 @@ func TestABackupIsTakenHotAndRestored(t *testing.T) {
 	}
 }
 
-func TestABackupThatDoesNotComeWholeIsNotKept(t *testing.T) {
+func TestAnIncompleteBackupIsNotStored(t *testing.T) {
 	for name, write := range map[string]http.HandlerFunc{
 		"cut": func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "half")
@@ -182,7 +182,7 @@ func TestABackupThatDoesNotComeWholeIsNotKept(t *testing.T) {
 	}
 }
 
-func TestWhatTheOperatorDoesWrongIsSaid(t *testing.T) {
+func TestErrorsOfTheOperatorSayWhatToDo(t *testing.T) {
 	o := operate(t, "tcp")
 	wrong := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(wrong, []byte("k-another-key-of-somebody"), 0o600); err != nil {

@@ -10,7 +10,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-func TestForwardReachesAServerOfIPv6Alone(t *testing.T) {
+func TestForwardReachesAServerThatHasOnlyIPv6(t *testing.T) {
 	t.Parallel()
 	sock, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {
@@ -27,7 +27,7 @@ func TestForwardReachesAServerOfIPv6Alone(t *testing.T) {
 	}
 }
 
-func TestForwardWaitsForAServerThatIsNotThereYet(t *testing.T) {
+func TestForwardWaitsForAServerThatIsNotUpYet(t *testing.T) {
 	sock, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

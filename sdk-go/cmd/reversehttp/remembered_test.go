@@ -84,7 +84,7 @@ func TestTheNextStartHasTheSameURL(t *testing.T) {
 	}
 }
 
-func TestTwoStartsForOneTargetShareNoClaim(t *testing.T) {
+func TestTwoCommandsForOneTargetShareNoClaim(t *testing.T) {
 	inState(t)
 	l := lend(t, hostShape, gateway.Options{})
 	first := l.claim(t, "forward", "3000")
@@ -107,7 +107,7 @@ func TestTwoStartsForOneTargetShareNoClaim(t *testing.T) {
 	}
 }
 
-func TestALabelThatIsLostIsNoDeadEnd(t *testing.T) {
+func TestALostLabelIsReplacedByANewOne(t *testing.T) {
 	dir := inState(t)
 	l := lend(t, hostShape, gateway.Options{})
 	l.claim(t, "echo").end()
@@ -135,7 +135,7 @@ func TestALabelThatIsLostIsNoDeadEnd(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadIsSaidAndLeftAlone(t *testing.T) {
+func TestAnUnreadableFileIsReportedAndLeftUnchanged(t *testing.T) {
 	for name, spoil := range map[string]func(file string) error{
 		"does not hold what this command keeps; delete it": func(file string) error { return os.WriteFile(file, []byte("{"), 0o600) },
 		"cannot be read": func(file string) error {
@@ -160,7 +160,7 @@ func TestWhatCannotBeReadIsSaidAndLeftAlone(t *testing.T) {
 	}
 }
 
-func TestFilesThatOthersCanReadAreClosed(t *testing.T) {
+func TestFilesThatOthersCanReadBecomePrivate(t *testing.T) {
 	dir := inState(t)
 	l := lend(t, hostShape, gateway.Options{})
 	first := l.claim(t, "echo")
@@ -184,7 +184,7 @@ func TestFilesThatOthersCanReadAreClosed(t *testing.T) {
 	}
 }
 
-func TestATokenOfYoursWinsAndIsNotKept(t *testing.T) {
+func TestAGivenTokenTakesPrecedenceAndIsNotStored(t *testing.T) {
 	dir := inState(t)
 	l := lend(t, hostShape, gateway.Options{})
 	l.claim(t, "echo", "--label=mine", "--token=something-long-and-secret").end()

@@ -19,7 +19,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-func TestArgumentsThatAreWrongEndWithTwo(t *testing.T) {
+func TestWrongArgumentsEndWithTwo(t *testing.T) {
 	for _, args := range [][]string{
 		{"nothing"}, {"forward"}, {"forward", "ftp://x"}, {"serve"}, {"serve", "/does/not/exist"}, {"echo", "--no-such-flag"}, {"echo", "more"}, {"inbox", "--status", "100"}, {"inbox", "--status=204", "--body=x"},
 		{"echo", "--gateway", "localhost:8080"}, {"echo", "--gateway", "http://localhost:99999"}, {"forward", "3000", "--host-header=a/b"}, {"forward", "3000", "--host-header=a b"}, {"echo", "--lease=-1s"}, {"completion", "tcsh"}, {"inbox", "--type=a\nb"}, {"echo", "--lease", "x"},
@@ -73,7 +73,7 @@ func TestTheVersionIsOneLine(t *testing.T) {
 	}
 }
 
-func TestALabelThatIsTakenEndsWithThree(t *testing.T) {
+func TestATakenLabelEndsWithThree(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	l.claim(t, "echo", "--label", "demo", "--token", "secret-of-demo")
 	for _, more := range [][]string{nil, {"--token", "another"}} {
@@ -88,7 +88,7 @@ func TestALabelThatIsTakenEndsWithThree(t *testing.T) {
 	l.claim(t, "echo", "--label", "demo", "--token", "secret-of-demo") // a second program of the same owner
 }
 
-func TestAKeyThatIsWrongEndsWithThree(t *testing.T) {
+func TestAWrongKeyEndsWithThree(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{Keys: []string{"k1"}})
 	for _, args := range [][]string{{"echo"}, {"echo", "--key=k2"}} {
 		r := start(t, append(args, "--gateway", l.origin)...)
@@ -106,7 +106,7 @@ func TestAKeyThatIsWrongEndsWithThree(t *testing.T) {
 	}
 }
 
-func TestAGatewayThatIsNotThereEndsWithFour(t *testing.T) {
+func TestAnUnreachableGatewayEndsWithFour(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +255,7 @@ func TestExchangesLongerThanTheDrainAreCut(t *testing.T) {
 	}
 }
 
-func TestAnEphemeralLabelIsGivenUpWhereExchangesAreCut(t *testing.T) {
+func TestAnEphemeralLabelIsReleasedEvenIfExchangesAreCut(t *testing.T) {
 	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	for i, args := range [][]string{{"--ephemeral"}, {"--ephemeral", "--drain=50ms"}, {"--token=secret-of-demo"}, {"--token=secret-of-demo", "--drain=50ms"}} {
@@ -294,7 +294,7 @@ func TestTwoSignalsThatCutNothingEndWithZero(t *testing.T) {
 	}
 }
 
-func TestAnEphemeralLabelIsGivenUpAtTheEnd(t *testing.T) {
+func TestAnEphemeralLabelIsReleasedAtTheEnd(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	for token, kept := range map[string]bool{"": false, "secret-of-demo": true} {
 		label := "given"
@@ -342,7 +342,7 @@ func TestAGatewayThatRestartsIsFoundAgain(t *testing.T) {
 	}
 }
 
-func TestASecondSignalEndsACommandThatNobodyReads(t *testing.T) {
+func TestASecondSignalEndsACommandWhoseOutputIsNotRead(t *testing.T) {
 	t.Parallel()
 	l := lend(t, hostShape, gateway.Options{})
 	out, in := io.Pipe()

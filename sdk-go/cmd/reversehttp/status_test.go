@@ -11,7 +11,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-func TestTheLineSaysWhatTheVisitorGot(t *testing.T) {
+func TestTheLineHasTheStatusThatTheVisitorGot(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 65<<10)
 	for _, c := range []struct {
@@ -68,7 +68,7 @@ func TestTheLineSaysWhatTheVisitorGot(t *testing.T) {
 	}
 }
 
-func TestTheLineSaysHowAServerForDevelopmentIsSatisfied(t *testing.T) {
+func TestTheLineHasTheHintForDevelopmentServers(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		status int

@@ -75,7 +75,7 @@ func shown(t *testing.T, width, height int, report func(*table)) *screen {
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.Local)
 
-func TestTheTableIsDrawnInItsPlace(t *testing.T) {
+func TestTheTableIsRedrawnInPlace(t *testing.T) {
 	s := shown(t, 80, 24, func(v *table) {
 		x := exchange{id: "1", method: "GET", target: "/slow", began: noon}
 		v.began(x)
@@ -122,7 +122,7 @@ func TestTheTableFitsTheTerminal(t *testing.T) {
 	}
 }
 
-func TestTheTableObeysNoStranger(t *testing.T) {
+func TestStrangersCannotControlTheTable(t *testing.T) {
 	s := shown(t, 2000, 24, func(v *table) {
 		x := exchange{id: "1", method: hostile, target: hostile, began: noon, status: 200, fault: hostile}
 		v.began(x)
@@ -214,7 +214,7 @@ func TestTheURLIsNeverCut(t *testing.T) {
 	}
 }
 
-func TestColoursAddNothingElse(t *testing.T) {
+func TestColoursChangeNothingElse(t *testing.T) {
 	colour := regexp.MustCompile("\x1b\\[[0-9;]*m")
 	for _, line := range []string{"http://demo.localhost:8080/  online", "online", "a  b", ""} {
 		if got := paintLine(0, line); colour.ReplaceAllString(got, "") != line || line != "" && !strings.HasPrefix(got, "\x1b[1m") {

@@ -26,7 +26,7 @@ func upFileOf(t *testing.T, content string) string {
 	return path
 }
 
-func TestUpRunsAllThatTheFileListsUntilASignal(t *testing.T) {
+func TestUpRunsTheCommandsOfTheFileUntilASignal(t *testing.T) {
 	s := local(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "local "+r.RequestURI) })
 	l := lend(t, hostShape, gateway.Options{})
 	file := upFileOf(t, `// two of them
@@ -85,7 +85,7 @@ func TestUpRunsAllThatTheFileListsUntilASignal(t *testing.T) {
 	}
 }
 
-func TestOneThatFailsEndsTheOthersOfUp(t *testing.T) {
+func TestACommandThatFailsEndsTheOthersOfUp(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	l.claim(t, "echo", "--label", "taken", "--token", "secret-of-taken")
 	file := upFileOf(t, `{"ephemeral": true, "up": {"a": {"echo": "", "label": "free"}, "b": {"echo": "", "label": "taken"}}}`)
@@ -95,7 +95,7 @@ func TestOneThatFailsEndsTheOthersOfUp(t *testing.T) {
 	}
 }
 
-func TestUpSaysWhatIsWrongWithItsFile(t *testing.T) {
+func TestTheErrorForAFileOfUpHasTheReason(t *testing.T) {
 	for content, says := range map[string]string{
 		`{`:                                    "unexpected EOF",
 		`{}`:                                   "0 commands",
@@ -128,7 +128,7 @@ func TestUpSaysWhatIsWrongWithItsFile(t *testing.T) {
 	}
 }
 
-func TestUpNotesAFileWithSecretsThatOthersCanRead(t *testing.T) {
+func TestUpWarnsOfAFileWithSecretsThatOthersCanRead(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there are no such permissions")
 	}

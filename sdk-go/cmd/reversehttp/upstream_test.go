@@ -138,7 +138,7 @@ func TestForwardReachesASocketOfUnix(t *testing.T) {
 	}
 }
 
-func TestASocketThatIsNotThereYetIsWaitedFor(t *testing.T) {
+func TestForwardWaitsForASocketThatDoesNotExistYet(t *testing.T) {
 	l := lend(t, hostShape, gateway.Options{})
 	r := l.claim(t, "forward", "unix:"+filepath.Join(t.TempDir(), "none.sock"))
 	asked := make(chan struct{})
