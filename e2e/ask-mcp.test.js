@@ -5,6 +5,7 @@ import { noBrowser, startBrowser } from './browser.js'
 import { openDemo } from './demo-page.js'
 import { Gateway } from './gateway.js'
 import { connectClient, eras } from './mcp-client.js'
+import { startAll } from './start-all.js'
 import { field, visit } from './visitor.js'
 
 const json = [
@@ -16,7 +17,7 @@ describe('ask me, by MCP', { skip: noBrowser }, () => {
   let gateway, browser, page, url, close
 
   before(async () => {
-    ;[gateway, browser] = await Promise.all([Gateway.startBelowPath(), startBrowser()])
+    ;[gateway, browser] = await startAll(Gateway.startBelowPath(), startBrowser())
     ;({ page, url, close } = await openDemo(browser, gateway, 'ask'))
   })
   after(async () => {

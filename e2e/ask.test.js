@@ -6,6 +6,7 @@ import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { openDemo } from './demo-page.js'
 import { Gateway } from './gateway.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { field, visit } from './visitor.js'
 
@@ -15,7 +16,7 @@ describe('ask me', { skip: noBrowser }, () => {
   let gateway, browser, page, url, close
 
   before(async () => {
-    ;[gateway, browser] = await Promise.all([Gateway.start(), startBrowser()])
+    ;[gateway, browser] = await startAll(Gateway.start(), startBrowser())
   })
   after(async () => {
     await browser?.close()

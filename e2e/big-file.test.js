@@ -12,6 +12,7 @@ import { bigFile, contentOf, fileSize, serveBigFile } from './big-file.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { startSite } from './site.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { field, visit } from './visitor.js'
 
@@ -26,7 +27,7 @@ describe('a file of 2 GiB in a tab', { skip: noBrowser }, () => {
   let gateway, browser, site, dir, url, restingBytes
 
   before(async () => {
-    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startBrowser(), startSite()])
+    ;[gateway, browser, site] = await startAll(Gateway.start(), startBrowser(), startSite())
     dir = await mkdtemp(join(tmpdir(), 'reversehttp-big-file-'))
     const page = await browser.newPage()
     await page.goto(`${site.url}empty`)

@@ -6,13 +6,14 @@ import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { openDemo, picture, windows } from './demo-page.js'
 import { Gateway } from './gateway.js'
+import { startAll } from './start-all.js'
 import { field, visit } from './visitor.js'
 
 describe('chat', { skip: noBrowser }, () => {
   let gateway, browser
 
   before(async () => {
-    ;[gateway, browser] = await Promise.all([Gateway.start(), startBrowser()])
+    ;[gateway, browser] = await startAll(Gateway.start(), startBrowser())
   })
   after(async () => {
     await browser?.close()

@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { visit } from './visitor.js'
 
@@ -15,7 +16,7 @@ describe('the console', { skip: noBrowser }, () => {
   let gateway, browser, context, page, faults
 
   before(async () => {
-    ;[gateway, browser] = await Promise.all([Gateway.start(), startBrowser()])
+    ;[gateway, browser] = await startAll(Gateway.start(), startBrowser())
   })
   after(async () => {
     await browser?.close()

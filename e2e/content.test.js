@@ -7,6 +7,7 @@ import { browsers } from './browser.js'
 import { limiting } from './clients/ways.js'
 import { freePort, Gateway } from './gateway.js'
 import { startSite } from './site.js'
+import { startAll } from './start-all.js'
 import { field, visit } from './visitor.js'
 
 const size = 3_000_001
@@ -57,7 +58,7 @@ function served(startBrowser) {
   let gateway, browser, site, page, url
 
   before(async () => {
-    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startBrowser(), startSite()])
+    ;[gateway, browser, site] = await startAll(Gateway.start(), startBrowser(), startSite())
     ;[page, url] = await open({})
   })
   after(async () => {

@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
 import { browsers, noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
+import { startAll } from './start-all.js'
 import { field, visit } from './visitor.js'
 
 describe('the pages of the gateway', { skip: noBrowser }, () => {
@@ -12,7 +13,7 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
   let faults
 
   before(async () => {
-    ;[gateway, browser] = await Promise.all([Gateway.start(), startBrowser()])
+    ;[gateway, browser] = await startAll(Gateway.start(), startBrowser())
     context = await browser.newContext()
   })
   after(async () => {
@@ -295,7 +296,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
   /** Declares a test of the playground, which it opens with a gateway of its own. */
   const inPlayground = (what, run) =>
     test(`${name}${what}`, { skip: missing }, async () => {
-      const [gateway, browser] = await Promise.all([Gateway.start(), start()])
+      const [gateway, browser] = await startAll(Gateway.start(), start())
       try {
         const page = await (await browser.newContext()).newPage()
         await page.goto(`${gateway.url}playground`)

@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { startSite } from './site.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { visit } from './visitor.js'
 
@@ -11,7 +12,7 @@ describe('a page of another origin', { skip: noBrowser }, () => {
   let gateway, browser, site, page
 
   before(async () => {
-    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startBrowser(), startSite()])
+    ;[gateway, browser, site] = await startAll(Gateway.start(), startBrowser(), startSite())
     page = await browser.newPage()
     await page.goto(`${site.url}empty`)
   })

@@ -7,6 +7,7 @@ import { Gateway } from './gateway.js'
 import { startHub } from './hub.js'
 import { connectClient } from './mcp-client.js'
 import { startProvider } from './oidc.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { visit } from './visitor.js'
 
@@ -14,11 +15,11 @@ describe('the pages of the gateway, in Firefox', { skip: noFirefox }, () => {
   let gateway, below, browser, context
 
   before(async () => {
-    ;[gateway, below, browser] = await Promise.all([
+    ;[gateway, below, browser] = await startAll(
       Gateway.start(),
       Gateway.startBelowPath(),
       startFirefox(),
-    ])
+    )
     context = await browser.newContext()
   })
   after(async () => {

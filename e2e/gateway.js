@@ -93,7 +93,12 @@ export class Gateway {
     child.on('exit', () => group.delete(child))
     child.stderr.on('data', (chunk) => (this.#log += chunk))
     this.#child = child
-    await this.#read(child.stdout)
+    try {
+      await this.#read(child.stdout)
+    } catch (e) {
+      child.kill(this.#clustered ? 'SIGTERM' : 'SIGKILL') // it would keep this process alive
+      throw e
+    }
     this.port = Number(new URL(this.url).port)
   }
 

@@ -6,13 +6,14 @@ import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { openDemo } from './demo-page.js'
 import { Gateway } from './gateway.js'
+import { startAll } from './start-all.js'
 import { field, visit } from './visitor.js'
 
 describe('the webhook inbox', { skip: noBrowser }, () => {
   let gateway, browser, page, url, close
 
   before(async () => {
-    ;[gateway, browser] = await Promise.all([Gateway.start(), startBrowser()])
+    ;[gateway, browser] = await startAll(Gateway.start(), startBrowser())
   })
   after(async () => {
     await browser?.close()

@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { noBrowser, startUnfocused } from './browser.js'
 import { Gateway } from './gateway.js'
 import { openServer, startSite } from './site.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { field, visit } from './visitor.js'
 
@@ -11,7 +12,7 @@ describe('a page that is a server', { skip: noBrowser }, () => {
   let gateway, browser, site, page, url, devtools
 
   before(async () => {
-    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startUnfocused(), startSite()])
+    ;[gateway, browser, site] = await startAll(Gateway.start(), startUnfocused(), startSite())
     page = await browser.newPage()
     devtools = await page.createCDPSession()
     await devtools.send('Network.enable')

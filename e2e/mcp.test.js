@@ -6,6 +6,7 @@ import { noBrowser, startBrowser } from './browser.js'
 import { openDemo } from './demo-page.js'
 import { Gateway } from './gateway.js'
 import { connectClient, eras } from './mcp-client.js'
+import { startAll } from './start-all.js'
 import { visit } from './visitor.js'
 
 describe('the MCP server in a tab', { skip: noBrowser }, () => {
@@ -13,7 +14,7 @@ describe('the MCP server in a tab', { skip: noBrowser }, () => {
   const clients = []
 
   before(async () => {
-    ;[gateway, browser] = await Promise.all([Gateway.startBelowPath(), startBrowser()])
+    ;[gateway, browser] = await startAll(Gateway.startBelowPath(), startBrowser())
   })
   after(async () => {
     for (const client of clients) await client.close()

@@ -5,12 +5,13 @@ import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { openDemo, picture, windows } from './demo-page.js'
 import { Gateway } from './gateway.js'
+import { startAll } from './start-all.js'
 
 describe('the navigation to all pages', { skip: noBrowser }, () => {
   let gateway, browser
 
   before(async () => {
-    ;[gateway, browser] = await Promise.all([Gateway.start(), startBrowser()])
+    ;[gateway, browser] = await startAll(Gateway.start(), startBrowser())
   })
   after(async () => {
     await browser?.close()

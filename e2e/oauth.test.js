@@ -6,6 +6,7 @@ import { noBrowser, startBrowser } from './browser.js'
 import { openDemo, picture, windows } from './demo-page.js'
 import { freePort, Gateway } from './gateway.js'
 import { startProvider } from './oidc.js'
+import { startAll } from './start-all.js'
 import { visit } from './visitor.js'
 
 describe('OAuth callback', { skip: noBrowser }, () => {
@@ -13,11 +14,11 @@ describe('OAuth callback', { skip: noBrowser }, () => {
   const labels = ['signs-in', 'refused', 'light', 'dark']
 
   before(async () => {
-    ;[gateway, below, browser] = await Promise.all([
+    ;[gateway, below, browser] = await startAll(
       Gateway.start(),
       Gateway.startBelowPath(),
       startBrowser(),
-    ])
+    )
     provider = await startProvider([
       ...labels.map((label) => `http://${label}.localhost:${gateway.port}/callback`),
       `http://localhost:${below.port}/at/below/callback`,

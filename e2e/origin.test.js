@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { browsers, elsewhere } from './browser.js'
 import { Gateway } from './gateway.js'
 import { openServer, pageFile, startSite } from './site.js'
+import { startAll } from './start-all.js'
 import { visit } from './visitor.js'
 
 for (const [name, { start, missing }] of Object.entries(browsers)) {
@@ -12,7 +13,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
     let gateway, listing, browser, context, site, foreign
 
     before(async () => {
-      ;[gateway, browser, site] = await Promise.all([Gateway.start(), start(), startSite()])
+      ;[gateway, browser, site] = await startAll(Gateway.start(), start(), startSite())
       foreign = `http://${elsewhere}:${new URL(site.url).port}`
       listing = await Gateway.start('--allow-origin', `${foreign},null`)
       context = await browser.newContext()

@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { browsers, noBrowser, startBrowser } from './browser.js'
 import { selfSigned } from './certificate.js'
 import { Gateway } from './gateway.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 
 const html = [['Content-Type', 'text/html']]
@@ -216,10 +217,7 @@ describe('of a previous owner', () => {
 
   test('cookies are cleared over TLS, in Chromium', { skip: noBrowser }, async () => {
     const certificate = selfSigned()
-    const [gateway, browser] = await Promise.all([
-      Gateway.start(...certificate.flags),
-      startBrowser(),
-    ])
+    const [gateway, browser] = await startAll(Gateway.start(...certificate.flags), startBrowser())
     try {
       const context = await browser.newContext({ ignoreHTTPSErrors: true })
       const [program, page] = [await context.newPage(), await context.newPage()]

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { browsers, noBrowser, startBrowser } from './browser.js'
 import { Gateway, gatewayBinary } from './gateway.js'
 import { claimedURL, openServer, startSite } from './site.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { field, valuesOf, visit } from './visitor.js'
 
@@ -19,7 +20,7 @@ function served(startBrowser) {
   let gateway, browser, site, context, page, url
 
   before(async () => {
-    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startBrowser(), startSite()])
+    ;[gateway, browser, site] = await startAll(Gateway.start(), startBrowser(), startSite())
     context = await browser.newContext()
     page = await context.newPage()
     url = await openServer(page, site.url, gateway)
@@ -230,11 +231,7 @@ test(
   'a page has a link where its policy allows one, and polls otherwise',
   { skip: noBrowser },
   async (t) => {
-    const [gateway, browser, site] = await Promise.all([
-      Gateway.start(),
-      startBrowser(),
-      startSite(),
-    ])
+    const [gateway, browser, site] = await startAll(Gateway.start(), startBrowser(), startSite())
     t.after(async () => {
       await browser.close()
       await site.close()
@@ -265,7 +262,7 @@ test(
   async (t) => {
     gatewayBinary()
     const sinceMs = performance.now()
-    const [gateway, browser] = await Promise.all([Gateway.start(), startBrowser()])
+    const [gateway, browser] = await startAll(Gateway.start(), startBrowser())
     t.after(async () => {
       await browser.close()
       await gateway.stop()

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { browsers } from './browser.js'
 import { Gateway } from './gateway.js'
+import { startAll } from './start-all.js'
 import { field, valuesOf, visit, visitRaw } from './visitor.js'
 
 // Returns what a hostile page can find out.
@@ -35,7 +36,7 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
     let gateway, browser, context, page, url
 
     before(async () => {
-      ;[gateway, browser] = await Promise.all([Gateway.startBelowPath(), start()])
+      ;[gateway, browser] = await startAll(Gateway.startBelowPath(), start())
       context = await browser.newContext()
       page = await context.newPage()
       await page.goto(gateway.url)

@@ -8,13 +8,14 @@ import { noBrowser, startBrowser } from './browser.js'
 import { openDemo } from './demo-page.js'
 import { Gateway } from './gateway.js'
 import { connectClient } from './mcp-client.js'
+import { startAll } from './start-all.js'
 import { field, visit } from './visitor.js'
 
 describe('the playground', { skip: noBrowser }, () => {
   let gateway, browser, context, page, url, close
 
   before(async () => {
-    ;[gateway, browser] = await Promise.all([Gateway.startBelowPath(), startBrowser()])
+    ;[gateway, browser] = await startAll(Gateway.startBelowPath(), startBrowser())
   })
   after(async () => {
     await browser?.close()

@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
 import { elsewhere, noBrowser, startBrowser } from './browser.js'
 import { Gateway, freePort } from './gateway.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { visit } from './visitor.js'
 
@@ -24,7 +25,7 @@ describe('a gateway for strangers', { skip: noBrowser }, () => {
   before(async () => {
     dir = mkdtempSync(join(tmpdir(), 'reversehttp-public-'))
     const flags = ['--public', '--abuse-log', join(dir, 'abuse.jsonl')]
-    ;[gateway, browser] = await Promise.all([Gateway.start(...flags), startBrowser()])
+    ;[gateway, browser] = await startAll(Gateway.start(...flags), startBrowser())
     page = await (await browser.newContext()).newPage()
     await page.goto(gateway.url)
     url = await page.evaluate(`(async () => {

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { field, visit } from './visitor.js'
 
@@ -54,7 +55,7 @@ describe('a Python web application in a tab', { skip: noBrowser }, () => {
   const faults = []
 
   before(async () => {
-    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startBrowser(), startSite()])
+    ;[gateway, browser, site] = await startAll(Gateway.start(), startBrowser(), startSite())
     page = await (await browser.newContext()).newPage()
     page.on('pageerror', (e) => faults.push(e.message))
     page.on('console', (m) => faults.push(m.text()))

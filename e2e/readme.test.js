@@ -10,6 +10,7 @@ import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway, build } from './gateway.js'
 import { startSite } from './site.js'
+import { startAll } from './start-all.js'
 import { root } from './steps/run.js'
 import { visit } from './visitor.js'
 
@@ -61,7 +62,7 @@ describe('README.md', () => {
   }
 
   test('the JavaScript answers from a page of any origin', { skip: noBrowser }, async (t) => {
-    const [browser, site] = await Promise.all([startBrowser(), startSite()])
+    const [browser, site] = await startAll(startBrowser(), startSite())
     t.after(async () => {
       await browser.close()
       await site.close()

@@ -9,6 +9,7 @@ import { Gateway } from './gateway.js'
 import { writeAnswers } from './runtimes/answers.js'
 import { runtimes } from './runtimes/runtime.js'
 import { openServer, startSite } from './site.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { visit } from './visitor.js'
 
@@ -60,7 +61,7 @@ describe('a page and a gateway that stops', { skip: noBrowser }, () => {
   let gateway, browser, site, page, url
 
   before(async () => {
-    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startBrowser(), startSite()])
+    ;[gateway, browser, site] = await startAll(Gateway.start(), startBrowser(), startSite())
     page = await browser.newPage()
     url = await openServer(page, site.url, gateway, { label: 'demo' })
   })

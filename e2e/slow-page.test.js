@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { startSite } from './site.js'
+import { startAll } from './start-all.js'
 
 // How much slower in total: on a busy machine the browser slows the page down less.
 const slower = 20
@@ -20,7 +21,7 @@ describe('a page twenty times too slow', { skip: noBrowser }, () => {
   let gateway, browser, site, page, url
 
   before(async () => {
-    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startBrowser(), startSite()])
+    ;[gateway, browser, site] = await startAll(Gateway.start(), startBrowser(), startSite())
     page = await browser.newPage()
     await page.goto(`${site.url}empty`)
     const devtools = await page.context().newCDPSession(page)

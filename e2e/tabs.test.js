@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { browsers, noBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
 import { openServer, startSite } from './site.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { visit } from './visitor.js'
 
@@ -13,11 +14,11 @@ describe('many tabs of one browser', { skip: noBrowser }, () => {
   before(async () => {
     // The end of a poll would free its connection for another tab.
     const lasting = ['--stream', '1h', '--wait', '1h']
-    ;[gateway, browser, site] = await Promise.all([
+    ;[gateway, browser, site] = await startAll(
       Gateway.start(...lasting),
       browsers.Chromium.start(),
       startSite(),
-    ])
+    )
   })
   after(async () => {
     await browser?.close()

@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
 import { selfSigned } from './certificate.js'
 import { Gateway } from './gateway.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 
 describe('over TLS', { skip: noBrowser }, () => {
@@ -11,7 +12,7 @@ describe('over TLS', { skip: noBrowser }, () => {
 
   before(async () => {
     certificate = selfSigned()
-    ;[gateway, browser] = await Promise.all([Gateway.start(...certificate.flags), startBrowser()])
+    ;[gateway, browser] = await startAll(Gateway.start(...certificate.flags), startBrowser())
     context = await browser.newContext({ ignoreHTTPSErrors: true })
   })
   after(async () => {

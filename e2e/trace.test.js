@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
 import { build, Gateway } from './gateway.js'
 import { openServer, startSite } from './site.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { visit } from './visitor.js'
 
@@ -22,12 +23,12 @@ describe('a trace', { skip: noBrowser }, () => {
   const events = []
 
   before(async () => {
-    ;[gateway, browser, site, origin] = await Promise.all([
+    ;[gateway, browser, site, origin] = await startAll(
       Gateway.start('--log-level', 'debug'),
       startBrowser(),
       startSite(),
       startOrigin(),
-    ])
+    )
     const command = build('./sdk-go/cmd/reversehttp', 'reversehttp')
     const { port } = origin.address()
     const at = ['--gateway', gateway.url, '--json', '--no-inspect']

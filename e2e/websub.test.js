@@ -6,13 +6,14 @@ import { noBrowser, startBrowser } from './browser.js'
 import { openDemo, picture, windows } from './demo-page.js'
 import { freePort, Gateway } from './gateway.js'
 import { startHub } from './hub.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 
 describe('WebSub subscriber', { skip: noBrowser }, () => {
   let gateway, browser, hub
 
   before(async () => {
-    ;[gateway, browser, hub] = await Promise.all([Gateway.start(), startBrowser(), startHub()])
+    ;[gateway, browser, hub] = await startAll(Gateway.start(), startBrowser(), startHub())
   })
   after(async () => {
     await browser?.close()

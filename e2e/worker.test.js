@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import { noBrowser, noFirefox, startFirefox, startUnfocused } from './browser.js'
 import { Gateway } from './gateway.js'
 import { openServer, startSite } from './site.js'
+import { startAll } from './start-all.js'
 import { until } from './until.js'
 import { field, visit } from './visitor.js'
 
@@ -22,12 +23,12 @@ function served(name, start) {
   let gateway, browser, site, hold, context, page, url
 
   before(async () => {
-    ;[gateway, browser, site, hold] = await Promise.all([
+    ;[gateway, browser, site, hold] = await startAll(
       Gateway.start(),
       start(),
       startSite(),
       startHold(),
-    ])
+    )
     context = browser.newContext ? await browser.newContext() : browser
     page = await context.newPage()
     url = await openServer(page, site.url, gateway, { from: 'worker' })
