@@ -14,6 +14,7 @@ import { noBrowser, startBrowser } from './browser.js'
 import { picture, windows } from './demo-page.js'
 import { Gateway, build, freePort } from './gateway.js'
 import { startSite } from './site.js'
+import { startAll } from './start-all.js'
 import { root } from './steps/run.js'
 import { until } from './until.js'
 
@@ -108,7 +109,7 @@ describe('a guide', { skip: noBrowser }, () => {
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'reversehttp-guides-'))
     command = build('./sdk-go/cmd/reversehttp', 'reversehttp')
-    ;[gateway, browser, site] = await Promise.all([Gateway.start(), startBrowser(), startSite()])
+    ;[gateway, browser, site] = await startAll(Gateway.start(), startBrowser(), startSite())
   })
   after(async () => {
     await browser?.close()
@@ -145,45 +146,63 @@ describe('a guide', { skip: noBrowser }, () => {
           .replaceAll('localhost:8080', `localhost:${gateway.port}`)
           .replace(/\b3000\b/g, port)
           .replaceAll('LABEL', label ?? 'LABEL')
+          // Two guides choose this label, and a page that is closed keeps its label until its lease ends.
+          .replaceAll('my-app', `my-${name.slice(0, -3).toLowerCase()}`)
 
-      /** Starts a program that runs until the guide ends, and waits until it serves. */
-      async function launch(command, args) {
+      // Aborted when a program ends that should run until the guide ends: nothing waits for it any longer.
+      const over = new AbortController()
+      const { signal } = over
+      /** Waits as until does, while all programs run. */
+      const whileRunning = (so, what) =>
+        until(() => {
+          signal.throwIfAborted()
+          return so()
+        }, what)
+
+      /** Starts a program that runs until the guide ends, and returns its first line. */
+      function launch(command, args) {
         const options = { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] }
         const child = spawn(command, args, options)
         const ended = once(child, 'close')
         let said = ''
         child.stderr.on('data', (chunk) => (said += chunk))
+        child.on('close', (code, by) => {
+          const how = code ?? by
+          over.abort(new Error(`it ended with ${how}: ${[command, ...args].join(' ')}\n${said}`))
+        })
         t.after(async () => {
           if (child.exitCode === null && child.signalCode === null)
             process.kill(-child.pid, 'SIGTERM')
           await ended
         })
-        return { line: once(createInterface(child.stdout), 'line'), ended, said: () => said }
+        const line = once(createInterface(child.stdout), 'line', { signal })
+        line.catch(() => {}) // where nobody waits for it
+        return line
       }
 
       let output, printed
       for (const { info, text } of blocks(source)) {
+        signal.throwIfAborted()
         const snippet = adapted(text)
         if (info === 'sh run') {
-          const running = promisify(execFile)('bash', ['-euc', snippet], { cwd, env })
-          await opened[name]?.act?.(reader, text)
-          output = (await running).stdout
+          const options = { cwd, env, signal }
+          const running = promisify(execFile)('bash', ['-euc', snippet], options)
+          const [{ stdout }] = await Promise.all([running, opened[name]?.act?.(reader, text)])
+          output = stdout
         } else if (info === 'text output') {
           assert.equal(output, snippet)
         } else if (info === 'sh start') {
-          const { line, ended, said } = await launch('bash', ['-euc', snippet])
-          const over = ended.then(() => assert.fail(`it ended: ${snippet}\n${said()}`))
-          over.catch(() => {}) // it also ends with the guide
-          const up = snippet.startsWith('reversehttp ')
-            ? line
-            : until(() => fetch(`http://127.0.0.1:${port}/`).catch(() => false), 'the server is up')
-          await Promise.race([up, over])
+          const line = launch('bash', ['-euc', snippet])
+          const url = `http://127.0.0.1:${port}/`
+          if (snippet.startsWith('reversehttp ')) await line
+          else
+            await whileRunning(() => fetch(url, { signal }).catch(() => false), 'the server is up')
         } else if (info === 'js page') {
           const page = await context.newPage()
           await page.goto(`${site.url}empty`)
           const lines = []
           page.on('console', (m) => lines.push(m.text()))
-          printed = () => until(() => lines.shift(), 'the page prints a line')
+          printed = () => whileRunning(() => lines.shift(), 'the page prints a line')
           await page.addScriptTag({ type: 'module', content: snippet })
           assert.match(await printed(), /^http:/)
         } else if (info === 'text console') {
@@ -192,9 +211,7 @@ describe('a guide', { skip: noBrowser }, () => {
           const file = join(cwd, 'main.go')
           await writeFile(file, snippet)
           assert.equal(execFileSync('gofmt', ['-d', file]).toString(), '', 'it is formatted')
-          await (
-            await launch(build(file, 'guide'), [])
-          ).line
+          await launch(build(file, 'guide'), [])
         } else {
           assert.ok(shown.has(info), `nothing runs a block of ${info}`)
         }
