@@ -25,12 +25,12 @@ export async function goTests(packages, { race = true } = {}) {
   })()
   // Tests that run side by side mostly wait, so there may be more of them than processors.
   // A busy machine may take longer for a package than the 10 minutes that go test allows.
-  // Some packages mostly wait as well.
+  // Some packages mostly wait as well. Those without the race detector run beside those with it.
   const args = [
     'test',
     ...(race ? [testsBuildReleased] : []),
     '-vet=off', // a step of its own vets all
-    '-p=3',
+    `-p=${race ? 3 : 1}`,
     '-parallel=8',
     '-timeout=1h',
     '-json',
