@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { parse } from 'yaml'
-import { build } from './gateway.js'
+import { commandBinary } from './gateway.js'
 import { noNATS, startNATS } from './nats.js'
 import { root } from './steps/run.js'
 import { until } from './until.js'
@@ -77,7 +77,7 @@ test('the nodes run as one, and their health checks succeed', { skip: noAddresse
   const args = several.services.nats.command.map((a) => a.replace(mount.split(':')[1], config))
   startNATS(t, args)
 
-  const command = build('./sdk-go/cmd/reversehttp', 'reversehttp')
+  const command = commandBinary()
   const running = []
   for (const [name, { environment }] of nodes) {
     const env = Object.fromEntries(Object.entries(environment).map(([k, v]) => [k, moved(v)]))

@@ -13,7 +13,7 @@ const startMs = 600_000
 // Longer than a gateway waits for running exchanges at its end.
 const stopMs = 600_000
 
-let built, builtCluster
+let built, builtCommand, builtCluster
 const running = new Set()
 // The program of a cluster ends its nodes, which would survive its SIGKILL.
 const clusters = new Set()
@@ -25,6 +25,12 @@ process.on('exit', () => {
 /** The path of the binary. GATEWAY_BINARY names an existing one. */
 export function gatewayBinary() {
   return (process.env.GATEWAY_BINARY ||= built ??= build('./server', 'gateway'))
+}
+
+/** The path of the command, named reversehttp. COMMAND_BINARY names an existing one. */
+export function commandBinary() {
+  const path = process.env.COMMAND_BINARY
+  return path || (builtCommand ??= build('./sdk-go/cmd/reversehttp', 'reversehttp'))
 }
 
 /** The path of the program that runs a cluster. */

@@ -12,7 +12,7 @@ import { promisify } from 'node:util'
 import { accessible } from './accessible.js'
 import { noBrowser, startBrowser } from './browser.js'
 import { picture, windows } from './demo-page.js'
-import { Gateway, build, freePort } from './gateway.js'
+import { Gateway, build, commandBinary, freePort } from './gateway.js'
 import { startSite } from './site.js'
 import { startAll } from './start-all.js'
 import { root } from './steps/run.js'
@@ -108,7 +108,7 @@ describe('a guide', { skip: noBrowser }, () => {
 
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'reversehttp-guides-'))
-    command = build('./sdk-go/cmd/reversehttp', 'reversehttp')
+    command = commandBinary()
     ;[gateway, browser, site] = await startAll(Gateway.start(), startBrowser(), startSite())
   })
   after(async () => {

@@ -26,7 +26,7 @@ import * as networking from 'kubernetes-models/networking.k8s.io/v1'
 import * as policy from 'kubernetes-models/policy/v1'
 import * as core from 'kubernetes-models/v1'
 import { parseAllDocuments } from 'yaml'
-import { build, freePort } from './gateway.js'
+import { commandBinary, freePort } from './gateway.js'
 import { noNATS, startNATS } from './nats.js'
 import { root } from './steps/run.js'
 import { until } from './until.js'
@@ -167,7 +167,7 @@ test('a pod runs: arguments, user, volumes and probes', async (t) => {
   const { template } = object('StatefulSet', 'gateway').spec
   const { securityContext, containers, volumes } = template.spec
   const [container] = containers
-  const command = build('./sdk-go/cmd/reversehttp', 'reversehttp')
+  const command = commandBinary()
   await chmod(dirname(command), 0o755)
   const dir = await mkdtemp(join(tmpdir(), 'reversehttp-pod-'))
   t.after(() => rm(dir, { recursive: true, force: true }))
@@ -343,7 +343,7 @@ test('three pods run as one: NATS, certificates, probes', { skip: noAddresses },
   )
   await mkdir(join(dir, 'etc'))
   await writeFile(join(dir, 'etc/accounts.json'), '{"accounts": [], "strangers": true}')
-  const command = build('./sdk-go/cmd/reversehttp', 'reversehttp')
+  const command = commandBinary()
   const [container] = pod.containers
 
   /** Starts a pod as the kubelet does, with its variables. */

@@ -177,12 +177,14 @@ async function testSDK() {
   return nodeTests('sdk-js', { concurrency: 2 })
 }
 
-/** Builds the gateway that tests start as a process, of Go too. */
+/** Builds the gateway and the command that tests start as processes, of Go too. */
 async function buildGateway() {
-  if (process.env.GATEWAY_BINARY) return
-  const path = join(folder(), 'gateway')
-  await run('go', 'build', '-o', path, './server')
-  process.env.GATEWAY_BINARY = path
+  const { GATEWAY_BINARY, COMMAND_BINARY } = process.env
+  if (GATEWAY_BINARY && COMMAND_BINARY) return
+  const dir = folder()
+  await run('go', 'build', '-o', dir, './server', './sdk-go/cmd/reversehttp')
+  process.env.GATEWAY_BINARY ||= join(dir, 'server')
+  process.env.COMMAND_BINARY ||= join(dir, 'reversehttp')
 }
 
 /** Makes a folder that goes with this process. */

@@ -6,7 +6,7 @@ import { createServer } from 'node:http'
 import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
 import { noBrowser, startBrowser } from './browser.js'
-import { build, Gateway } from './gateway.js'
+import { commandBinary, Gateway } from './gateway.js'
 import { openServer, startSite } from './site.js'
 import { startAll } from './start-all.js'
 import { until } from './until.js'
@@ -29,7 +29,7 @@ describe('a trace', { skip: noBrowser }, () => {
       startSite(),
       startOrigin(),
     )
-    const command = build('./sdk-go/cmd/reversehttp', 'reversehttp')
+    const command = commandBinary()
     const { port } = origin.address()
     const at = ['--gateway', gateway.url, '--json', '--no-inspect']
     forward = spawn(command, ['forward', `127.0.0.1:${port}`, ...at], {
