@@ -30,7 +30,7 @@ export async function goTests(packages, { race = true } = {}) {
     'test',
     ...(race ? [testsBuildReleased] : []),
     '-vet=off', // a step of its own vets all
-    `-p=${race ? 3 : 1}`,
+    `-p=${race ? 3 : 2}`,
     '-parallel=8',
     '-timeout=1h',
     '-json',
