@@ -54,8 +54,8 @@ const steps = {
   'npm-audit': auditNPM,
   go: testGo,
   'sdk-js': testSDK,
-  web: () => nodeTests('web', { concurrency: 2 }),
-  e2e: testWhole,
+  web: () => nodeTests('web'),
+  e2e: () => nodeTests('e2e'),
 }
 
 const chosen = process.argv.slice(2)
@@ -76,7 +76,7 @@ const after = {
   typedoc: ['tsc'],
   govulncheck: ['staticcheck'],
   'npm-audit': ['tsc'],
-  go: ['staticcheck'],
+  go: ['vet'],
   'sdk-js': ['programs', 'gateway', 'tsc'],
   web: ['sdk-js'],
   e2e: ['web'],
@@ -173,7 +173,7 @@ async function gofmt() {
 
 async function testSDK() {
   await run('npm', 'run', '--silent', 'build', '--workspace', 'reversehttp')
-  return nodeTests('sdk-js', { concurrency: 2 })
+  return nodeTests('sdk-js')
 }
 
 /** Builds the gateway and the command that tests start as processes, of Go too. */
@@ -191,9 +191,4 @@ function folder() {
   const dir = mkdtempSync(join(tmpdir(), 'reversehttp-test-'))
   process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
   return dir
-}
-
-/** Files run three at a time, since each mostly waits for its own gateway and browser. */
-async function testWhole() {
-  return nodeTests('e2e', { concurrency: 3 })
 }
