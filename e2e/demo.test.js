@@ -1,7 +1,7 @@
 // The pages that the gateway serves do what they show.
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
-import { after, before, describe, test } from 'node:test'
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { accessible } from './accessible.js'
 import { browsers, noBrowser, startBrowser } from './browser.js'
 import { Gateway } from './gateway.js'
@@ -293,49 +293,50 @@ describe('the pages of the gateway', { skip: noBrowser }, () => {
 })
 
 for (const [name, { start, missing }] of Object.entries(browsers)) {
-  /** Declares a test of the playground, which it opens with a gateway of its own. */
-  const inPlayground = (what, run) =>
-    test(`${name}${what}`, { skip: missing }, async () => {
-      const [gateway, browser] = await startAll(Gateway.start(), start())
-      try {
-        const page = await (await browser.newContext()).newPage()
-        await page.goto(`${gateway.url}playground`)
-        await page.waitForSelector('#url[href]')
-        await run(page, gateway)
-      } finally {
-        await browser.close()
-        await gateway.stop()
-      }
+  describe(`the playground, in ${name}`, { skip: missing }, () => {
+    let gateway, browser, context, page
+
+    before(async () => {
+      ;[gateway, browser] = await startAll(Gateway.start(), start())
+    })
+    after(async () => {
+      await browser?.close()
+      await gateway?.stop()
+    })
+    beforeEach(async () => {
+      context = await browser.newContext()
+      page = await context.newPage()
+      await page.goto(`${gateway.url}playground`)
+      await page.waitForSelector('#url[href]')
+    })
+    afterEach(() => context?.close())
+
+    test('runs scripts of the playground, and no others of its origin', async () => {
+      const url = await page.evaluate(() => document.querySelector('#url').href)
+      assert.equal(JSON.parse((await visit(`${url}?name=you`)).content).hello, 'you')
+      // The page imports this module when an exchange is opened.
+      await page.waitForSelector('#exchanges [role=option]')
+      await page.evaluate(() => document.querySelector('#exchanges [role=option]').click())
+      await page.waitForSelector('#resend')
+
+      const elements = await page.evaluate(async () => {
+        const ended = (type, src) =>
+          new Promise((resolve) => {
+            const script = Object.assign(document.createElement('script'), { type, src })
+            script.onload = () => resolve('ran')
+            script.onerror = () => resolve('refused')
+            document.head.append(script)
+          })
+        return Promise.all([
+          ended('module', '/status.js'),
+          ended('text/javascript', '/handler-worker.js'),
+          ended('module', '/playground.js'),
+        ])
+      })
+      assert.deepEqual(elements, ['refused', 'refused', 'ran'])
     })
 
-  inPlayground(' runs scripts of the playground, and no others of its origin', async (page) => {
-    const url = await page.evaluate(() => document.querySelector('#url').href)
-    assert.equal(JSON.parse((await visit(`${url}?name=you`)).content).hello, 'you')
-    // The page imports this module when an exchange is opened.
-    await page.waitForSelector('#exchanges [role=option]')
-    await page.evaluate(() => document.querySelector('#exchanges [role=option]').click())
-    await page.waitForSelector('#resend')
-
-    const elements = await page.evaluate(async () => {
-      const ended = (type, src) =>
-        new Promise((resolve) => {
-          const script = Object.assign(document.createElement('script'), { type, src })
-          script.onload = () => resolve('ran')
-          script.onerror = () => resolve('refused')
-          document.head.append(script)
-        })
-      return Promise.all([
-        ended('module', '/status.js'),
-        ended('text/javascript', '/handler-worker.js'),
-        ended('module', '/playground.js'),
-      ])
-    })
-    assert.deepEqual(elements, ['refused', 'refused', 'ran'])
-  })
-
-  inPlayground(
-    ': code in the playground loads no scripts, and its mistakes have their lines',
-    async (page, gateway) => {
+    test('code in the playground loads no scripts, and its mistakes have their lines', async () => {
       const said = async (code) => {
         await page.evaluate((text) => {
           document.querySelector('#code-error').textContent = ''
@@ -347,6 +348,6 @@ for (const [name, { start, missing }] of Object.entries(browsers)) {
       }
       assert.match(await said('serve(() => 1)\nnothing()'), /nothing.*\(line 2\)/)
       assert.match(await said(`importScripts('${gateway.url}status.js')`), /\(line 1\)/)
-    },
-  )
+    })
+  })
 }

@@ -136,8 +136,7 @@ describe('of a previous owner', () => {
     ['sends requests on', fromNetwork],
   ]) {
     test(`a service worker that ${name} is removed, in Chromium`, { skip: noBrowser }, async () => {
-      const gateway = await Gateway.start()
-      const browser = await startBrowser()
+      const [gateway, browser] = await startAll(Gateway.start(), startBrowser())
       try {
         const before = await serve(gateway, 'demo', 'token-of-the-old-owner', old(worker))
         const page = await (await browser.newContext()).newPage()
@@ -184,8 +183,7 @@ describe('of a previous owner', () => {
 
   for (const [name, { start, missing }] of Object.entries(browsers)) {
     test(`cookies are cleared once, in ${name}`, { skip: missing }, async () => {
-      const gateway = await Gateway.start()
-      const browser = await start()
+      const [gateway, browser] = await startAll(Gateway.start(), start())
       try {
         const page = await (await browser.newContext()).newPage()
         const before = await serve(gateway, 'demo', 'token-of-the-old-owner', old())
