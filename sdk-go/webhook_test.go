@@ -120,9 +120,10 @@ func TestAReceiverRemembersTheNewest(t *testing.T) {
 	for id := range 1025 {
 		send(receiver, id)
 	}
-	for id, want := range map[int]int{1: http.StatusOK, 1024: http.StatusOK, 0: http.StatusAccepted} {
-		if got := send(receiver, id); got != want {
-			t.Errorf("the %d. again: %d, want %d", id, got, want)
+	// The last is new again, and takes the place of the oldest.
+	for _, c := range []struct{ id, want int }{{1, http.StatusOK}, {1024, http.StatusOK}, {0, http.StatusAccepted}} {
+		if got := send(receiver, c.id); got != c.want {
+			t.Errorf("the %d. again: %d, want %d", c.id, got, c.want)
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
