@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -86,13 +85,8 @@ func (b *inTurn) visit(ctx context.Context, c *Nodes, to *check.Recorder, id, me
 	}
 	defer resp.Body.Close()
 	content, err := io.ReadAll(resp.Body)
-	over.Status, over.Content, over.Cut = resp.StatusCode, string(content), err != nil
-	var problem struct {
-		Code string `json:"code"`
-	}
-	if resp.StatusCode >= 400 && json.Unmarshal(content, &problem) == nil {
-		over.Code = problem.Code
-	}
+	said(&over, resp, content)
+	over.Cut = err != nil
 }
 
 // visitors is a load of requests.

@@ -1,7 +1,5 @@
 package claim
 
-import "reversehttp/server/budget"
-
 // Result is the result of an answer.
 type Result string
 
@@ -32,16 +30,25 @@ func (s *Session) answerable() error {
 // Answer ends an exchange with a, or with [Answer.More] begins its answer. The core does not
 // interpret a, and the caller must not change it afterwards. fits is called with the claim locked
 // and says whether a can answer the request of an open exchange; if it fails, the exchange stays
-// open and Answer returns its error. A nil fits accepts every answer.
+// open and Answer returns its error. A nil fits accepts every answer. If the visitor is at another
+// node, Answer waits until that has the beginning of a; the result is [Late] if it does not say so.
 func (d Delivery) Answer(a *Answer, fits func(*Request) error) (Result, error) {
+	result, taken, err := Give(d, a, fits)
+	if taken != nil {
+		return taken()
+	}
+	return result, err
+}
+
+// give is Answer without waiting, and returns the exchange too if a was accepted.
+func (d Delivery) give(a *Answer, fits func(*Request) error) (result Result, given *Exchange, err error) {
 	a.hash = hashAnswer(a) // before the claim is locked: content may be long
 	same := func(t tombstone) bool { return t.answer == a.hash && (!a.relayed || t.parts >= 0) }
-	var hold *budget.Hold
 	var fault error
 	if d.session.adopted {
 		d.await()
 	}
-	result, err := d.settle(same, func(x *Exchange) Result {
+	result, err = d.settle(same, func(x *Exchange) Result {
 		switch {
 		case x.state == answering && a.hash == x.parts.head && x.parts.seq >= 0:
 			return Duplicate
@@ -54,8 +61,8 @@ func (d Delivery) Answer(a *Answer, fits func(*Request) error) (Result, error) {
 			}
 		}
 		// It counts until the visitor's door has written it.
-		hold = x.hold
-		hold.Add(a.weight())
+		given = x
+		x.hold.Add(a.weight())
 		if a.More {
 			x.begin(a)
 		} else {
@@ -63,13 +70,13 @@ func (d Delivery) Answer(a *Answer, fits func(*Request) error) (Result, error) {
 		}
 		return Accepted
 	})
-	if hold != nil {
-		hold.Relieve()
+	if given != nil {
+		given.hold.Relieve()
 	}
 	if fault != nil {
-		return result, fault
+		return result, nil, fault
 	}
-	return result, err
+	return result, given, err
 }
 
 // Abort gives up an exchange: the visitor gets [ErrHandlerFailed], or a streamed answer that

@@ -16,6 +16,9 @@ type Entry interface {
 	Note(n Note, wait bool) error
 	// Before returns the last note of another node that had the request, or nil if there is none.
 	Before() *Note
+	// Taken calls f once, soon: with true once the entry has the beginning of the response, after which
+	// it takes no other, and with false if it does not say so. f must not wait.
+	Taken(f func(taken bool))
 }
 
 // Note says which session is given a request.

@@ -2,8 +2,11 @@ package claim
 
 import (
 	"errors"
+	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +16,8 @@ import (
 type beside struct {
 	before *Note
 	notes  []Note
-	err    error // of the next note
+	err    error                  // of the next note
+	say    func(taken func(bool)) // says whether it has an answer; nil says at once that it has
 }
 
 func (b *beside) Note(n Note, _ bool) error {
@@ -22,6 +26,14 @@ func (b *beside) Note(n Note, _ bool) error {
 }
 
 func (b *beside) Before() *Note { return b.before }
+
+func (b *beside) Taken(f func(taken bool)) {
+	if b.say != nil {
+		b.say(f)
+	} else {
+		f(true)
+	}
+}
 
 // shown is the session that programs of these tests show.
 var shown = strings.Repeat("a", nameLength)
@@ -159,4 +171,128 @@ func TestTheExchangesOfADeposedClaimMoveWithIt(t *testing.T) {
 			t.Errorf("a poll after that: %v, %v; want %v", b, err, ErrMoved)
 		}
 	})
+}
+
+func TestAnAnswerIsAcceptedOnceItsEntryHasIt(t *testing.T) {
+	for what, c := range map[string]struct {
+		taken, moves bool
+		want         Result
+		err          error
+		repeated     Result
+	}{
+		"it has":                       {true, false, Accepted, nil, Duplicate},
+		"it has not":                   {false, false, Late, nil, Late},
+		"it has not, for another home": {false, true, Unknown, ErrMoved, Late},
+	} {
+		for _, more := range []bool{false, true} {
+			inScene(t, Options{}, func(t *testing.T, s *scene) {
+				said := make(chan func(bool), 2)
+				one := s.session()
+				v := s.request(&Request{Method: "POST", Target: "/", Entry: &beside{say: func(f func(bool)) { said <- f }}})
+				s.one(one, nil)
+				var got Result
+				var err error
+				over := make(chan struct{})
+				go func() {
+					defer close(over)
+					got, err = one.Delivery(v.x.ID()).Answer(&Answer{Status: 200, More: more}, nil)
+				}()
+				synctest.Wait()
+				select {
+				case <-over:
+					t.Errorf("%s, more: %v: %v, %v before the entry said anything", what, more, got, err)
+				default:
+				}
+				if c.moves {
+					Depose(s.Registry, "demo")
+				}
+				(<-said)(c.taken)
+				if <-over; got != c.want || err != c.err {
+					t.Errorf("%s, more: %v: %v, %v; want %v, %v", what, more, got, err, c.want, c.err)
+				}
+				if got, _ := one.Delivery(v.x.ID()).Answer(&Answer{Status: 200, More: more}, nil); !c.moves && got != c.repeated {
+					t.Errorf("%s, more: %v: again %v, want %v", what, more, got, c.repeated)
+				}
+				_, _ = one.Delivery(v.x.ID()).Abort()
+			})
+		}
+	}
+}
+
+func TestAnAnswerOnALinkIsConfirmedOnceItsEntryHasIt(t *testing.T) {
+	for taken, want := range map[bool]Result{true: Accepted, false: Late} {
+		inScene(t, Options{}, func(t *testing.T, s *scene) {
+			var say func(bool)
+			one, door := s.session(), &doorway{}
+			link, err := one.Link(new(cursorOf(one.id, 0)), Flow{Stream: true}, door)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer link.Close(false)
+			v := s.request(&Request{Method: "POST", Target: "/", Entry: &beside{say: func(f func(bool)) { say = f }}})
+			synctest.Wait()
+			if b, err := link.Take(); err != nil || len(ids(b)) != 1 {
+				t.Fatal(ids(b), err)
+			}
+			if got, later, err := link.Answer(v.x.ID(), &Answer{Status: 200}, nil, Windows{}); got != Accepted || !later || err != nil {
+				t.Fatalf("%v, later: %v, %v", got, later, err)
+			}
+			if early := door.confirmed(); len(early) > 0 {
+				t.Errorf("%v before the entry said anything", early)
+			}
+			say(taken)
+			if told := door.confirmed(); len(told) != 1 || told[0].ID != v.x.ID() || told[0].Result != want || !told[0].Whole || !slices.Equal(door.expected, []string{v.x.ID()}) {
+				t.Errorf("taken: %v: %+v after %v, want %v", taken, told, door.expected, want)
+			}
+		})
+	}
+}
+
+func TestPartsOnALinkAreConfirmedOnceTheirEntryHasTheAnswer(t *testing.T) {
+	for taken, want := range map[bool]Result{true: Accepted, false: Late} {
+		inScene(t, Options{}, func(t *testing.T, s *scene) {
+			said := make(chan func(bool), 1)
+			one, door := s.session(), &doorway{}
+			link, err := one.Link(new(cursorOf(one.id, 0)), Flow{Stream: true}, door)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer link.Close(false)
+			x, err := s.claim.Begin(s.budget.Open(netip.Addr{}), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var visiting sync.WaitGroup
+			visiting.Go(func() {
+				if _, err := x.Do(t.Context(), &Request{Method: "GET", Target: "/", Entry: &beside{say: func(f func(bool)) { said <- f }}}); err != nil {
+					t.Error(err)
+				}
+				for err := error(nil); err == nil; {
+					_, err = x.Next(t.Context())
+				}
+			})
+			synctest.Wait()
+			if b, err := link.Take(); err != nil || len(ids(b)) != 1 {
+				t.Fatal(ids(b), err)
+			}
+			w := Windows{First: 1 << 10, Most: 1 << 10}
+			if got, later, err := link.Answer(x.ID(), &Answer{Status: 200, More: true, Content: []byte("a")}, nil, w); got != Accepted || !later || err != nil {
+				t.Fatalf("%v, later: %v, %v", got, later, err)
+			}
+			if got, later, err := link.Part(x.ID(), Part{Seq: 1, Content: []byte("b")}, w); got != Accepted || !later || err != nil {
+				t.Fatalf("%v, later: %v, %v", got, later, err)
+			}
+			synctest.Wait()
+			if early := door.confirmed(); len(early) > 0 {
+				t.Errorf("%v before the entry said anything", early)
+			}
+			(<-said)(taken)
+			visiting.Wait()
+			for _, told := range door.confirmed() {
+				if told.Result != want {
+					t.Errorf("taken: %v: %+v, want %v", taken, told, want)
+				}
+			}
+		})
+	}
 }

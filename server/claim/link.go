@@ -12,14 +12,16 @@ type Link struct {
 	closed bool
 }
 
-// LinkDoor is the door of a [Link]. Ready and Confirmed are called with the claim locked: they must
+// LinkDoor is the door of a [Link]. Ready and Confirmed may be called with the claim locked: they must
 // not block or call the claim.
 type LinkDoor interface {
 	// Ready is called when [Link.Take] may return something after it returned nothing.
 	Ready()
 	// Confirmed is called once the result of content taken by [Link.Answer] or [Link.Part] is
-	// known.
+	// known, or that of a whole answer for which Expected was called.
 	Confirmed(Confirmation)
+	// Expected is called by [Link.Answer] for a whole answer whose result is confirmed later.
+	Expected(id string)
 	// Heard returns when the program was last heard.
 	Heard() time.Time
 	// RoundTrip returns the round-trip time to the program.
@@ -34,6 +36,8 @@ type Confirmation struct {
 	// Size is the length of the message's content in bytes.
 	Size   int
 	Result Result
+	// Whole says that the message was a whole answer.
+	Whole bool
 	// Window is how many bytes of the exchange's content may be unconfirmed from now on; 0 means no
 	// change.
 	Window int
@@ -130,19 +134,25 @@ const (
 	confirmationWeight = 128
 )
 
-// Answer is [Delivery.Answer] on a link. If later is true, the result is confirmed later instead of
-// returned: when the visitor has taken the content of an answer with More.
+// Answer is [Delivery.Answer] on a link, and does not wait. If later is true, the result is confirmed
+// later instead of returned: when the visitor has taken the content of an answer with More, or their node
+// the beginning of a whole one.
 func (l *Link) Answer(id string, a *Answer, fits func(*Request) error, w Windows) (result Result, later bool, err error) {
 	if a.More && len(a.Content) > w.First {
 		return l.exceeded(id)
 	}
-	if !a.More || !l.current() {
-		result, err = l.poll.session.Delivery(id).Answer(a, fits)
+	d := l.poll.session.Delivery(id)
+	if !a.More {
+		result, x, err := d.give(a, fits)
+		return result, err == nil && result == Accepted && l.takenLater(id, x), err
+	}
+	if !l.current() {
+		result, _, err = d.give(a, fits)
 		return result, false, err
 	}
 	a.confirms = &confirmations{id: id, door: l.door, windows: w, window: w.First, since: time.Now()}
 	a.confirms.wait(0, len(a.Content), len(a.Content), Accepted)
-	result, err = l.poll.session.Delivery(id).Answer(a, fits)
+	result, _, err = d.give(a, fits)
 	return result, err == nil && result == Accepted, err
 }
 

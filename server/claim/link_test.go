@@ -9,10 +9,11 @@ import (
 
 // doorway is the door of a link, whose program is a round trip away.
 type doorway struct {
-	away  time.Duration
-	mu    sync.Mutex
-	ready int
-	told  []Confirmation
+	away     time.Duration
+	mu       sync.Mutex
+	ready    int
+	told     []Confirmation
+	expected []string
 }
 
 func (d *doorway) Ready() {
@@ -27,6 +28,7 @@ func (d *doorway) Confirmed(c Confirmation) {
 	d.told = append(d.told, c)
 }
 
+func (d *doorway) Expected(id string)       { d.expected = append(d.expected, id) }
 func (d *doorway) Heard() time.Time         { return time.Now() }
 func (d *doorway) RoundTrip() time.Duration { return d.away }
 

@@ -275,5 +275,6 @@ func (l *waited) next(ctx context.Context) (*Batch, error) {
 
 func (l *waited) Ready()                   { poke(l.ready) }
 func (l *waited) Confirmed(Confirmation)   {}
+func (l *waited) Expected(string)          {}
 func (l *waited) Heard() time.Time         { return time.Now() }
 func (l *waited) RoundTrip() time.Duration { return 0 }

@@ -31,6 +31,7 @@ type parts struct {
 	room    chan struct{} // closed when the visitor reads something; nil while nobody waits
 	// confirms are the unconfirmed messages of a link; nil if none came on one.
 	confirms *confirmations
+	awaited  bool // see await; of the visitor's goroutine
 }
 
 // window is how many bytes of a streamed answer may wait for the visitor before the sender has to
@@ -99,6 +100,7 @@ func (x *Exchange) Next(ctx context.Context) ([][]byte, error) {
 	for _, room := range lent {
 		freeRooms.Put((*[RoomBytes]byte)(room[:RoomBytes]))
 	}
+	p.await()
 	for {
 		c.mu.Lock()
 		p.confirm()

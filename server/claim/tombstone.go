@@ -57,6 +57,14 @@ func (t *tombstones) remember(x *Exchange, a *Answer) {
 	t.byID[id] = tombstone{at: time.Now(), number: x.number, answer: answer, parts: parts, ended: x.outcome, late: x.unheard()}
 }
 
+// miss notes that the answer to an exchange reached nobody. The caller holds claim.mu.
+func (t *tombstones) miss(id string) {
+	if one, has := t.byID[id]; has {
+		one.late = true
+		t.byID[id] = one
+	}
+}
+
 // has reports whether the end of an exchange is remembered. The caller holds claim.mu.
 func (t *tombstones) has(id string) bool {
 	_, has := t.byID[id]

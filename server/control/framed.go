@@ -29,7 +29,7 @@ type post struct {
 	whole   bool           // all content was read in advance
 	line    int            // bytes held for a long line
 	message answer.Message // the current message
-	results []schema.Result
+	results results
 	skipped bool // content was not read to its end: nothing can follow
 }
 
@@ -50,13 +50,16 @@ func (a *Answers) framed(w http.ResponseWriter, r *http.Request) {
 		err = p.open()
 	}
 	if err == nil {
-		err = p.judge()
+		err = errors.Join(p.judge(), p.results.await())
+	}
+	for _, one := range p.results.all {
+		p.Judged(one.Status)
 	}
 	if r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	}
 	if err != nil {
-		judged(w, p.results, err)
+		judged(w, p.results.all, err)
 		refusal := problem.Of(err)
 		refusal.Unread = true
 		refusal.Write(w, r)
@@ -67,7 +70,7 @@ func (a *Answers) framed(w http.ResponseWriter, r *http.Request) {
 		defer wire.Leaving(w, r)()
 	}
 	runtime.Gosched() // as for JSON
-	writeJSON(w, http.StatusAccepted, schema.Results{Results: p.results})
+	writeJSON(w, http.StatusAccepted, schema.Results{Results: p.results.all})
 }
 
 // readAtOnce is how many bytes of a POST are read before any are judged. While a message waits for
@@ -127,34 +130,32 @@ func (p *post) judge() error {
 		if err != nil {
 			return unframed(err)
 		}
-		if len(p.results) >= p.Registry.Options().Limits.Batch {
+		if len(p.results.all) >= p.Registry.Options().Limits.Batch {
 			return &problem.Problem{Code: schema.CodeBadMember, Detail: "More messages than limits.batch allows. Send them in several requests."}
 		}
 		if err := p.message.DecodeLine(line, p.Bounds.Fields); err != nil {
 			return err
 		}
-		result, err := p.take(&p.message)
-		if err != nil {
+		if err := p.results.add(p.take(&p.message)); err != nil {
 			return err
 		}
-		p.Judged(result.Status)
-		p.results = append(p.results, result)
 		p.content.Shrink(p.line)
 		p.line = 0
 	}
-	if p.results == nil {
-		p.results = []schema.Result{}
+	if p.results.all == nil {
+		p.results.all = []schema.Result{}
 	}
 	return nil
 }
 
-// take judges one message and reads its content.
-func (p *post) take(m *answer.Message) (schema.Result, error) {
+// take judges one message and reads its content. It returns what [Answers.soon] returns.
+func (p *post) take(m *answer.Message) (schema.Result, func() (claim.Result, error), error) {
 	if m.ContentLength > int64(p.Bounds.PartBytes) {
-		return p.long(m)
+		result, err := p.long(m)
+		return result, nil, err
 	}
 	if !m.Follows {
-		return p.one(p.r.Context(), p.s, m)
+		return p.soon(p.r.Context(), p.s, m)
 	}
 	there := p.arriving()
 	content, err := p.content.Take(p.in, int(m.ContentLength))
@@ -165,9 +166,9 @@ func (p *post) take(m *answer.Message) (schema.Result, error) {
 	}
 	there()
 	if err != nil {
-		return schema.Result{}, unframed(err)
+		return schema.Result{}, nil, unframed(err)
 	}
-	return p.one(p.r.Context(), p.s, m)
+	return p.soon(p.r.Context(), p.s, m)
 }
 
 // long judges a message with more content than is taken whole. The content is relayed as it comes,

@@ -172,8 +172,9 @@ func (l *link) judge(m *answer.Message, line []byte) error {
 	}
 	streams := m.Type == schema.TypePart || m.Type == schema.TypeResponse && m.More
 	lost := l.links.Answers.lostCookie(l.session.Claim(), m)
+	l.lost = lost
 	if streams {
-		l.expect(m.ID, lost)
+		l.Expected(m.ID)
 	}
 	result, later, err := l.one(m)
 	switch {

@@ -26,6 +26,7 @@ import (
 // something and ends when nothing waits: an idle link has none.
 type sender struct {
 	link *link
+	lost *answer.Fault // the cookie of the message that is being judged that was dropped; of the reader
 
 	mu          sync.Mutex // guards what follows; while it is held no claim may be locked
 	welcomes    bool       // the welcome has to be sent
@@ -73,10 +74,22 @@ func (s *sender) Confirmed(c claim.Confirmation) {
 	defer s.mu.Unlock()
 	s.unconfirmed -= c.Size
 	s.results = s.order.confirmed(s.results, schema.Result{ID: c.ID, Status: schema.ResultStatus(c.Result), Seq: c.Seq, ExchangeWindow: c.Window})
-	s.start()
+	if c.Whole {
+		flush(s)
+	} else {
+		s.start()
+	}
 }
 
-// tell queues a result, to be sent when send is called at the latest. expected says that expect was
+// Expected implements [claim.LinkDoor]: the result of the message that is being judged may be confirmed
+// later.
+func (s *sender) Expected(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.order.expect(id, s.lost)
+}
+
+// tell queues a result, to be sent when send is called at the latest. expected says that Expected was
 // called for it. It fails if too many results wait.
 func (s *sender) tell(r schema.Result, expected bool) error {
 	s.link.links.Answers.Judged(r.Status)
@@ -93,14 +106,6 @@ func (s *sender) tell(r schema.Result, expected bool) error {
 	return nil
 }
 
-// expect says that the result of a message that is being judged may be confirmed later. lost is a
-// cookie of it that was dropped, or nil.
-func (s *sender) expect(id string, lost *answer.Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.order.expect(id, lost)
-}
-
 // resultsWait is how long results wait to be sent with other messages: the result of a whole answer is not
 // urgent.
 const resultsWait = 5 * time.Millisecond
@@ -109,6 +114,11 @@ const resultsWait = 5 * time.Millisecond
 func (s *sender) send() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	flush(s)
+}
+
+// flush is send for callers that hold s.mu.
+func flush(s *sender) {
 	switch {
 	case len(s.results) == 0, s.over:
 	case slices.ContainsFunc(s.results, func(r schema.Result) bool { return r.Status != schema.ResultAccepted || r.Seq > 0 || r.Detail != "" }):

@@ -64,6 +64,7 @@ type carried struct {
 	heard   bool // the home has sent something
 	begun   bool // the response has begun
 	gone    atomic.Bool
+	owes    bool        // the home does not know yet that the response has begun
 	half    net.Conn    // after an upgrade
 	stay    func() bool // keeps leave from being called, unless it was; set while it may be
 	stays   bool        // what stay returned
@@ -138,19 +139,39 @@ func (y *carried) quit() {
 // leaveTime is how long a home may take to end a request whose sender left.
 const leaveTime = 5 * time.Second
 
-// relay writes what the home sends, until the end.
+// relay writes what the home sends, until the end. The home learns that the response has begun before
+// anything is waited for: from the frame done, if all of the response is here.
 func (y *carried) relay() error {
 	for {
+		if err := y.taken(y.c.in.Buffered() > 0); err != nil {
+			return err
+		}
 		k, n, err := y.c.next()
 		if err != nil {
 			return err
 		}
 		y.heard = true
+		if err := y.taken(k == kindEnd || k == kindContent && n <= unsaid && y.c.in.Buffered() >= n); err != nil {
+			return err
+		}
 		if over, err := y.take(k, n); over || err != nil {
 			return err
 		}
 	}
 }
+
+// taken informs the home that the response has begun, unless it knows or soon is over.
+func (y *carried) taken(soon bool) error {
+	if !y.owes || soon {
+		return nil
+	}
+	y.owes = false
+	return y.c.send(kindTaken, nil, true)
+}
+
+// unsaid is how much content is written before the home knows that the response has begun, in bytes: the
+// sender of the request need not take anything meanwhile.
+const unsaid = 2 << 10
 
 // take takes one frame, and reports whether it was the last one.
 func (y *carried) take(k kind, n int) (over bool, err error) {
@@ -221,7 +242,7 @@ func (y *carried) head(k kind, n int) error {
 		return nil
 	}
 	if k == kindHead {
-		y.begun = true
+		y.begun, y.owes = true, true
 	}
 	y.fields(h.Header)
 	y.duplex(h.Duplex)
@@ -290,7 +311,7 @@ func (y *carried) upgrade() error {
 	if err != nil {
 		return y.untaken(err)
 	}
-	y.half, y.begun = conn, true
+	y.half, y.begun, y.owes = conn, true, true
 	_ = conn.SetDeadline(time.Time{})
 	if y.content == nil {
 		y.content = newContent(y.w, y.r)

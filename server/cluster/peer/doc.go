@@ -20,7 +20,7 @@
 //	               end       of the content, with its trailers
 //	               broken    the content ended before it was whole
 //	               noted     the entry knows what the note said
-//	               taken     the entry has the head of the response, and takes no other
+//	               taken     the entry has the head of the response, and takes no other; done says it too
 //	               left      the sender of the request closed the connection, or only gave the request up
 //	               parting   the entry is about to end, so a request that waits should be answered
 //	               done      nothing more of the request follows

@@ -207,6 +207,7 @@ type Call struct {
 	cancel context.CancelFunc
 	keeps  func(label string) bool // see [Server.Keeps]
 	origin *wire.Carried
+	taken  taken
 
 	mu       sync.Mutex // guards below, but for upgraded, and closing of that
 	heard    sync.Cond  // something of the following has changed
@@ -263,6 +264,9 @@ func (l *Call) Note(n claim.Note, wait bool) error {
 	}
 	return nil
 }
+
+// Taken implements [claim.Entry].
+func (l *Call) Taken(f func(bool)) { l.taken.await(f) }
 
 // request returns the request as net/http gave it to the entry.
 func (l *Call) request(ctx context.Context) *http.Request {
@@ -336,7 +340,10 @@ func (l *Call) read() error {
 			l.leave(closed == 1)
 		case kindParting:
 			l.origin.Part()
+		case kindTaken:
+			l.taken.settle(true)
 		case kindDone:
+			l.taken.settle(true)
 			return nil
 		default:
 			return errOrder
@@ -355,6 +362,7 @@ func (l *Call) leave(closed bool) {
 	l.gone = true
 	l.heard.Broadcast()
 	l.mu.Unlock()
+	l.taken.settle(false)
 	if l.cancel != nil {
 		l.cancel()
 	}
