@@ -44,6 +44,9 @@ func (p *byHand) call(method, url, content string, into any) {
 		p.t.Fatal(err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNoContent { // of a poll
+		return
+	}
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil || resp.StatusCode >= 300 {
 		p.t.Fatal(resp.Status, err)
 	}
@@ -161,5 +164,36 @@ func TestAnAnswerThatItsVisitorsNodeNeverGetsIsNotAccepted(t *testing.T) {
 		if e.Kind == check.Visited && e.ID == "whole" && e.Status != http.StatusOK || e.Kind == check.Visited && e.ID == "cut" && e.Status == http.StatusOK {
 			t.Errorf("%s got %d, so the cable was not cut when it should", e.ID, e.Status)
 		}
+	}
+}
+
+func TestNoVisitorIsPromisedThatNoHandlerHadWhatOneBegan(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			c := start(t)
+			home, entry := c.All[0], c.All[1]
+			to, read := history(t)
+			p := claimByHand(t, c, home, "demo", to)
+			visited := make(chan struct{})
+			go func() {
+				defer close(visited)
+				visitBy(c, entry, to, "begun", method, "demo")
+			}()
+			p.begin()
+			to.Record(check.Event{Kind: check.Fault, Node: home.Name, Do: check.Kill})
+			home.Kill() // and its program comes to no other node
+			<-visited
+			events := read()
+			for _, v := range check.Check(events) {
+				if v.Rule != "I4" { // there is no program that could answer
+					t.Error(v)
+				}
+			}
+			if last := events[len(events)-1]; last.Status < http.StatusInternalServerError || last.Code == "" {
+				t.Errorf("the visitor got %+v, want a problem", last)
+			}
+		})
 	}
 }

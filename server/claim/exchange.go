@@ -185,11 +185,13 @@ func (x *Exchange) Do(ctx context.Context, req *Request) (*Answer, error) {
 		x.fail(ErrUpgrades)
 	}
 	before := req.before()
-	if before != nil {
+	noted := before != nil && before.ID != ""
+	if noted {
 		x.id, x.attempt = before.ID, before.Attempt
 	}
+	x.lost = before != nil && before.Lost && x.mayRepeat()
 	x.watch = newWatch(x)
-	if before != nil {
+	if noted {
 		resume(x, before)
 	} else {
 		c.queue.put(x)

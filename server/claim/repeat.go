@@ -14,6 +14,18 @@ var idempotentMethods = map[string]bool{
 // idempotent reports whether a method may be sent twice.
 func idempotent(method string) bool { return idempotentMethods[method] }
 
+// MayRepeat reports whether a request with a method, for the claim of a label, may be given to several
+// programs, as far as its method says: a field may allow it too. It also does if r has no such claim.
+func MayRepeat(r *Registry, label, method string) bool {
+	c := r.Lookup(label)
+	if c == nil || idempotent(method) {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.terms.Redeliver == RedeliverAny || c.terms.Redeliver == RedeliverKeyed
+}
+
 // mostMoves is how often an exchange may be delivered again after it was given to a
 // session that had no answer.
 const mostMoves = 2

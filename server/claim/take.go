@@ -68,7 +68,7 @@ func Settled(c *Claim) bool {
 
 // lastNote returns what another registry has to know of x. The caller holds claim.mu.
 func lastNote(x *Exchange) *Note {
-	n := &Note{ID: x.id, Attempt: x.attempt}
+	n := &Note{ID: x.id, Attempt: x.attempt, Lost: x.lost}
 	if s := x.session; s != nil && (x.state == delivered || x.state == running) {
 		n.Session, n.Number = s.id, x.number
 	}

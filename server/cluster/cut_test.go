@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	reversehttp "reversehttp/sdk-go"
 )
@@ -68,5 +70,61 @@ func TestAHomeThatWasStoppedLooksWhetherItStillIs(t *testing.T) {
 	}
 	if home.gateway.Registry().Lookup("demo") != nil {
 		t.Error("it still keeps the claim")
+	}
+}
+
+// TestAHandlerMayHaveHadARequestWhoseNoteWasLost has homes die with requests that may be given to several
+// programs. Their entries learn too late, or never, that a program is given one.
+func TestAHandlerMayHaveHadARequestWhoseNoteWasLost(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		method  string
+		begun   bool // a handler had it
+		promise bool // that none had
+	}{
+		{http.MethodGet, true, false},
+		{http.MethodGet, false, false}, // the entry cannot know
+		{http.MethodPost, false, true}, // its home would have waited for the entry before a handler had it
+	} {
+		t.Run(fmt.Sprint(c.method, c.begun), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 3)
+			home, entry := w.nodes[0], w.nodes[1]
+			p := w.byHand(home, "demo")
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				_, _, _ = w.visitAt(entry, http.MethodGet, "demo", "/", "") // so that there is a connection
+			}()
+			p.answer(p.poll())
+			<-over
+			if c.begun {
+				home.mute.Store(true) // so that the note is lost
+			}
+			got := make(chan *http.Response, 1)
+			go func() {
+				r, _ := http.NewRequest(c.method, "http://demo.gateway.example/", nil)
+				resp, err := (&http.Client{Transport: dialing(entry)}).Do(r)
+				if err != nil {
+					t.Error(err)
+				}
+				got <- resp
+			}()
+			if c.begun {
+				p.poll()
+			}
+			for home.gateway.Registry().Stats().Exchanges == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			w.kill(home)
+			resp := <-got
+			if resp == nil {
+				return
+			}
+			_ = resp.Body.Close()
+			if status := resp.Header.Get("Proxy-Status"); resp.StatusCode != http.StatusServiceUnavailable || strings.Contains(status, "handed=?0") != c.promise {
+				t.Errorf("%d, Proxy-Status %q; want 503, and that no handler had it: %v", resp.StatusCode, status, c.promise)
+			}
+		})
 	}
 }

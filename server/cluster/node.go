@@ -85,7 +85,7 @@ func New(o Options) *Node {
 // over claims of nodes that are gone.
 func (n *Node) Start(l net.Listener, g *gateway.Gateway) {
 	n.registry, n.ready = g.Registry(), g.Ready
-	n.server = &peer.Server{Handler: carried(g), Base: g.Base(), Keeps: func(label string) bool { return keeps(n, label) }, Took: func(ctx context.Context, from, label string) error { return accept(ctx, n, from, label) }, Node: n.options.Name, Run: n.options.Run, TLS: n.options.Serves, Log: n.log}
+	n.server = &peer.Server{Handler: carried(g, n.registry), Base: g.Base(), Keeps: func(label string) bool { return keeps(n, label) }, Took: func(ctx context.Context, from, label string) error { return accept(ctx, n, from, label) }, Node: n.options.Name, Run: n.options.Run, TLS: n.options.Serves, Log: n.log}
 	n.running.Go(func() {
 		if err := n.server.Serve(l); err != nil && n.ended.Err() == nil {
 			n.log.Error("other nodes cannot connect any more", "error", err)

@@ -46,9 +46,10 @@ func (n *Node) EntryOf(r *http.Request) claim.Entry {
 }
 
 // carried returns the handler for requests that other nodes carry to a gateway.
-func carried(g http.Handler) http.Handler {
+func carried(g http.Handler, registry *claim.Registry) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if hadBefore(peer.CallOf(r).Before()) {
+		call := peer.CallOf(r)
+		if before := call.Before(); hadBefore(before) || before != nil && before.Lost && claim.MayRepeat(registry, call.Label(), r.Method) {
 			r = r.WithContext(problem.MaybeHanded(r.Context()))
 		}
 		g.ServeHTTP(w, r)
@@ -68,7 +69,7 @@ type trip struct {
 	refuse  func(*problem.Problem)
 	content *peer.Content
 	begun   bool        // a home was sent the request
-	reached bool        // a home that was lost may have had it
+	reached bool        // a home that was lost may have had it, or a program did
 	before  *claim.Note // the last one of a home that was lost; nil if there is none
 }
 
@@ -146,7 +147,15 @@ func (t *trip) carry(at peer.Node) error {
 		}
 	}
 	t.n.figures.carried.WithLabelValues(t.kind()).Inc()
-	return t.n.pool.Carry(t.w, t.r, t.content, at, t.label, t.before)
+	before := t.before
+	if t.reached = t.reached || hadBefore(before); t.reached { // though another home has noted less
+		before = new(claim.Note)
+		if t.before != nil {
+			*before = *t.before
+		}
+		before.Lost = true
+	}
+	return t.n.pool.Carry(t.w, t.r, t.content, at, t.label, before)
 }
 
 // kind says for metrics whose request it is.

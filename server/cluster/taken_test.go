@@ -50,6 +50,9 @@ func (p *byHand) call(method, url, content string, into any) {
 		p.t.Fatal(err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNoContent { // of a poll
+		return
+	}
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
 		p.t.Fatal(resp.Status, err)
 	}

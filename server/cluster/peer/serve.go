@@ -225,6 +225,9 @@ func CallOf(r *http.Request) *Call {
 	return l
 }
 
+// Label returns the label of the claim that the request is for.
+func (l *Call) Label() string { return l.head.Label }
+
 // Before implements [claim.Entry].
 func (l *Call) Before() *claim.Note { return l.head.Before }
 
