@@ -296,3 +296,20 @@ func TestPartsOnALinkAreConfirmedOnceTheirEntryHasTheAnswer(t *testing.T) {
 		})
 	}
 }
+
+func TestAFeedEndsWithTheClaimThatMoves(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		feed, err := s.plain().Feed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer feed.Close()
+		go func() {
+			synctest.Wait()
+			Depose(s.Registry, "demo")
+		}()
+		if m, err := feed.Next(t.Context(), nil); m != nil || err != ErrMoved {
+			t.Errorf("%v, %v; want %v", m, err, ErrMoved)
+		}
+	})
+}

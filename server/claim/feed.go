@@ -34,6 +34,12 @@ func (f *Feed) Next(ctx context.Context, holds <-chan struct{}) (*Message, error
 	case err != nil:
 		return nil, err
 	case b == nil:
+		s := f.poll.session
+		s.claim.mu.Lock()
+		defer s.claim.mu.Unlock()
+		if s.gone == ErrMoved {
+			return nil, ErrMoved
+		}
 		return nil, ErrReplaced
 	}
 	return &b.Messages[0], nil

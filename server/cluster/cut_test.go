@@ -2,12 +2,16 @@ package cluster
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	reversehttp "reversehttp/sdk-go"
+	"reversehttp/server/cluster/engine"
 )
 
 // TestAHomeThatLivesAndIsNotHeardIsNotWaitedFor sends a request on a connection that worked before.
@@ -126,5 +130,101 @@ func TestAHandlerMayHaveHadARequestWhoseNoteWasLost(t *testing.T) {
 				t.Errorf("%d, Proxy-Status %q; want 503, and that no handler had it: %v", resp.StatusCode, status, c.promise)
 			}
 		})
+	}
+}
+
+// TestNobodyWaitsForANodeThatIsKnownToBeCutOff has a visitor find out that the home lives and cannot be reached,
+// and then more of them, for whom no connection is tried.
+func TestNobodyWaitsForANodeThatIsKnownToBeCutOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	home, entry := w.nodes[0], w.nodes[1]
+	w.client = &http.Client{Transport: dialing(home)}
+	w.serve("demo", echo, reversehttp.TransportAuto)
+	counted := prometheus.NewRegistry()
+	counted.MustRegister(entry.node.figures.carried)
+	tried := func() (n float64) {
+		families, err := counted.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				n += m.GetCounter().GetValue()
+			}
+		}
+		return n
+	}
+	home.mute.Store(true)
+	for i := range 5 {
+		before := tried()
+		status, _, err := w.visitAt(entry, http.MethodGet, "demo", "/", "")
+		if status != http.StatusServiceUnavailable {
+			t.Errorf("visitor %d: %d, %v; want 503", i, status, err)
+		}
+		if n := tried() - before; i > 0 && n > 0 {
+			t.Errorf("visitor %d waited for the home, which was tried %v times", i, n)
+		}
+	}
+	home.mute.Store(false)
+	for status := 0; status != http.StatusOK; { // once a probe reaches it
+		status, _, _ = w.visitAt(entry, http.MethodGet, "demo", "/", "")
+	}
+	if now := w.home("demo"); now != home {
+		t.Errorf("the home lives, and is %v instead", now)
+	}
+}
+
+// TestAVisitorWaitsForTheEndOfAHomeThatCannotBeReached has a home stop, so that its port takes no connection and
+// it sends no heartbeat. It is not known at first which of both will last.
+func TestAVisitorWaitsForTheEndOfAHomeThatCannotBeReached(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	home, entry, other := w.nodes[0], w.nodes[1], w.nodes[2]
+	w.byHand(home, "demo")
+	home.mute.Store(true)
+	w.engine.Cut(home.name, engine.CutAll)
+	got := make(chan int, 1)
+	go func() {
+		status, content, err := w.visitAt(entry, http.MethodPost, "demo", "/", "")
+		if err != nil || status != http.StatusOK {
+			t.Errorf("%d %s, %v", status, content, err)
+		}
+		got <- status
+	}()
+	p := w.byHand(other, "demo") // the program comes by another node
+	p.answer(p.poll())
+	<-got
+}
+
+// TestAHomeWhoseFirstHeartbeatIsOnItsWayIsNotGone has the record of a claim arrive before anything is known of the
+// node that keeps it.
+func TestAHomeWhoseFirstHeartbeatIsOnItsWayIsNotGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	n := w.nodes[0].node
+	e, err := w.engine.Connect(t.Context(), engine.Options{Node: "new", Run: "r", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := engine.Home{Node: "new", Run: "r"}
+	if at, alive := n.peers.at(home); !alive || at.Address != "" {
+		t.Errorf("before its first heartbeat: %+v, alive: %v", at, alive)
+	}
+	if err := e.Beat(t.Context(), engine.Node{PeerURL: "there:1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.peers.await(t.Context(), processOf{"new", "r"}); err != nil {
+		t.Error(err)
+	}
+	if at, alive := n.peers.at(home); !alive || at.Address != "there:1" {
+		t.Errorf("after its first heartbeat: %+v, alive: %v", at, alive)
+	}
+	e.Close()
+	for alive := true; alive; { // that it has left is known once it arrives
+		_, alive = n.peers.at(home)
+	}
+	if _, alive := n.peers.at(engine.Home{Node: w.nodes[0].name, Run: "an earlier one"}); alive {
+		t.Error("an earlier run of this node is not gone")
 	}
 }

@@ -16,9 +16,11 @@ import (
 type peers struct {
 	n *Node
 
-	mu   sync.Mutex              // guards below
-	dead map[processOf]time.Time // since when; kept for a while
-	mute map[processOf]time.Time // since when a node has answered no ping
+	mu    sync.Mutex              // guards below
+	dead  map[processOf]time.Time // since when; kept for a while
+	mute  map[processOf]time.Time // since when a node has answered no ping
+	cut   map[processOf]time.Time // when a node could not be reached that has answered no ping since
+	fresh map[processOf]time.Time // since when a node is a home of which no heartbeat has come
 }
 
 // processOf names a run of a node.
@@ -42,11 +44,11 @@ const (
 )
 
 func newPeers(n *Node) *peers {
-	return &peers{n: n, dead: map[processOf]time.Time{}, mute: map[processOf]time.Time{}}
+	return &peers{n: n, dead: map[processOf]time.Time{}, mute: map[processOf]time.Time{}, cut: map[processOf]time.Time{}, fresh: map[processOf]time.Time{}}
 }
 
-// at returns where the home of a claim takes connections. It reports false if the process of that
-// home is gone.
+// at returns where the home of a claim takes connections, or no address if that is still to come. It reports
+// false if the process of that home is gone.
 func (p *peers) at(h engine.Home) (peer.Node, bool) {
 	if p.isDead(processOf{h.Node, h.Run}) {
 		return peer.Node{}, false
@@ -55,7 +57,28 @@ func (p *peers) at(h engine.Home) (peer.Node, bool) {
 		return peer.Node{Name: h.Node, Run: h.Run, Address: p.n.options.Address}, true
 	}
 	l, known := p.n.options.Engine.Node(h.Node)
-	return placeOf(l), known && l.Run == h.Run
+	switch {
+	case h.Node == p.n.options.Name: // an earlier run
+		return peer.Node{}, false
+	case !known:
+		return peer.Node{}, p.mayCome(processOf{h.Node, h.Run})
+	}
+	return placeOf(l), l.Run == h.Run
+}
+
+// mayCome reports whether the first heartbeat of a home may still come: what it changes may arrive before that.
+func (p *peers) mayCome(of processOf) bool {
+	if p.n.options.Engine.Left(of.node, of.run) {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	since, asked := p.fresh[of]
+	if !asked {
+		since = time.Now()
+		p.fresh[of] = since
+	}
+	return time.Since(since) <= silentTime
 }
 
 // placeOf returns where a node takes connections.
@@ -81,6 +104,45 @@ func (p *peers) blame(h engine.Home, err error) (gone bool) {
 	}
 	p.bury(processOf{h.Node, h.Run}, "refused")
 	return true
+}
+
+// miss notes that a node could not be reached, though nothing shows that it is gone.
+func (p *peers) miss(of processOf) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.cut[of]; !known {
+		p.cut[of] = time.Now()
+	}
+}
+
+// errCut is the error of a node that lives and cannot be reached.
+var errCut = errors.New("cluster: the node lives, and cannot be reached")
+
+// evidenceTime bounds how long evidence of the life or the end of a node is waited for. It comes by
+// silentTime, unless this node is too busy to ask.
+const evidenceTime = 4 * silentTime
+
+// await returns at once unless a node could not be reached a moment ago, or is too new to be known. It waits until the node is reached or
+// known to be gone, which it returns nil for, or has sent a heartbeat since, which errCut is returned for
+// from then on: no other node may take its claims over, so nothing is worth waiting for. Without the engine no
+// heartbeat can come.
+func (p *peers) await(ctx context.Context, of processOf) error {
+	for until := time.Now().Add(evidenceTime); ; {
+		p.mu.Lock()
+		since, cut := p.cut[of]
+		p.mu.Unlock()
+		l, known := p.n.options.Engine.Node(of.node)
+		switch {
+		case !known && of.node != p.n.options.Name && p.mayCome(of) && time.Now().Before(until):
+		case !cut, !known, l.Run != of.run, p.isDead(of):
+			return nil
+		case l.Heard.After(since), !p.n.options.Engine.State().Up, time.Now().After(until):
+			return errCut
+		}
+		if !sleep(ctx, pause) {
+			return ctx.Err()
+		}
+	}
 }
 
 // bury notes that a process is gone, and ends what is under way to it.
@@ -110,6 +172,16 @@ func (p *peers) look(ctx context.Context) {
 	asked.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for of, since := range p.cut {
+		if l, known := p.n.options.Engine.Node(of.node); (!known || l.Run != of.run) && time.Since(since) > deadTime {
+			delete(p.cut, of)
+		}
+	}
+	for of, since := range p.fresh {
+		if time.Since(since) > deadTime {
+			delete(p.fresh, of)
+		}
+	}
 	for of, since := range p.dead {
 		if time.Since(since) > deadTime {
 			delete(p.dead, of)
@@ -127,6 +199,7 @@ func (p *peers) ping(ctx context.Context, l engine.Live) {
 	since, was := p.mute[of]
 	if err == nil {
 		delete(p.mute, of)
+		delete(p.cut, of)
 		delete(p.dead, of) // it was only paused
 	} else if !was {
 		since = time.Now()
@@ -140,6 +213,7 @@ func (p *peers) ping(ctx context.Context, l engine.Live) {
 	case l.Silent > silentTime && time.Since(since) > muteTime:
 		p.bury(of, "silent")
 	case time.Since(since) > cutTime: // it lives, and nothing that waits for it would end
+		p.miss(of)
 		p.n.pool.Drop(l.PeerURL)
 	}
 }

@@ -115,11 +115,19 @@ func (t *trip) travel() bool {
 				return false
 			}
 		}
+		if err = t.n.peers.await(ctx, processOf{home.Node, home.Run}); err == errCut {
+			break
+		} else if err != nil {
+			panic(http.ErrAbortHandler) // nobody is there to be answered
+		}
 		at, alive := t.n.peers.at(home)
 		if !alive {
 			if err = t.n.take(ctx, t.label, "asked"); err != nil {
 				break
 			}
+			continue
+		}
+		if at.Address == "" { // it has just left
 			continue
 		}
 		if err = t.carry(at); err == nil {
@@ -175,7 +183,7 @@ func (t *trip) spared(home engine.Home, lost *peer.Lost) bool {
 	}
 	t.reached = t.reached || lost.Sent || !lost.Unreached && !errors.Is(lost.Err, peer.ErrMoved)
 	if timeout, is := errors.AsType[net.Error](lost.Err); lost.Unreached && !gone && is && timeout.Timeout() {
-		return false // it may still be the home of others
+		t.n.peers.miss(processOf{home.Node, home.Run}) // it may still be the home of others
 	}
 	return t.content.Whole()
 }

@@ -50,6 +50,8 @@ type Engine interface {
 	Beat(ctx context.Context, n Node) error
 	// Node returns the node with a name, if it was heard of and has not left.
 	Node(name string) (Live, bool)
+	// Left reports whether a run of a node was heard of and has left, as far as is remembered.
+	Left(name, run string) bool
 	// Nodes returns the nodes that were heard of and have not left, this one included, by name.
 	Nodes() []Live
 
@@ -121,6 +123,8 @@ type Node struct {
 // Live is a node and when it was last heard of.
 type Live struct {
 	Node
+	// Heard is when the last heartbeat came, by the clock of this process.
+	Heard time.Time
 	// Silent is how long before the newest heartbeat of any node the last one of this node came, by
 	// the clock of this process and by that of the engine, whichever says less. It does not grow
 	// while this node receives nothing, or was itself paused, so that no node looks dead because of

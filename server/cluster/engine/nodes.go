@@ -23,9 +23,10 @@ type nodes struct {
 
 	mu     sync.Mutex // guards what follows
 	heard  map[string]*heard
-	newest moment // of any heartbeat
-	round  uint64 // counts how often everything was read
-	lost   bool   // the engine lost data before this round
+	left   map[string]string // the last run of each node that has left
+	newest moment            // of any heartbeat
+	round  uint64            // counts how often everything was read
+	lost   bool              // the engine lost data before this round
 }
 
 // heard is the last heartbeat of a node.
@@ -45,7 +46,7 @@ func (m moment) since(n moment) time.Duration {
 }
 
 func newNodes(b bucket, node, run string) *nodes {
-	return &nodes{bucket: b, node: node, run: run, heard: make(map[string]*heard)}
+	return &nodes{bucket: b, node: node, run: run, heard: make(map[string]*heard), left: make(map[string]string)}
 }
 
 // enter waits until the name is known to be free. It fails with [ErrNameTaken].
@@ -152,7 +153,15 @@ func (n *nodes) Node(name string) (Live, bool) {
 	if h == nil {
 		return Live{}, false
 	}
-	return Live{h.Node, h.since(n.newest)}, true
+	return Live{h.Node, h.here, h.since(n.newest)}, true
+}
+
+// Left implements [Engine].
+func (n *nodes) Left(name, run string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, back := n.heard[name]
+	return !back && n.left[name] == run
 }
 
 // Nodes implements [Engine].
@@ -161,7 +170,7 @@ func (n *nodes) Nodes() []Live {
 	defer n.mu.Unlock()
 	all := make([]Live, 0, len(n.heard))
 	for _, h := range n.heard {
-		all = append(all, Live{h.Node, h.since(n.newest)})
+		all = append(all, Live{h.Node, h.here, h.since(n.newest)})
 	}
 	slices.SortFunc(all, func(a, b Live) int { return strings.Compare(a.Name, b.Name) })
 	return all
@@ -182,6 +191,9 @@ func (n *nodes) take(e event) {
 	h := n.heard[e.key]
 	switch {
 	case e.value == nil:
+		if h != nil {
+			n.left[e.key] = h.Run
+		}
 		delete(n.heard, e.key)
 		return
 	case h != nil && h.revision == e.revision: // read again
