@@ -25,6 +25,9 @@ type Door struct {
 	// Otherwise serves requests for which there is no route, and reports whether it took one. Nil
 	// takes none.
 	Otherwise func(http.ResponseWriter, *http.Request) bool
+	// LabelOf returns the label of the claim that a request for the door is for, or "". Requests of one
+	// connection that is to serve several labels are for the first. Nil means that the routes have {label}.
+	LabelOf func(*http.Request) string
 	// ALPN has, for each of the door's TLS protocols, a function that serves a connection until it
 	// ends. Nil means none.
 	ALPN map[string]func(*tls.Conn)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -33,6 +34,13 @@ func newComet(by *entrance) door.Door {
 	d, g := &comet{by.g, by}, by.g
 	return door.Door{Name: cometName, URL: g.Public.Control + "comet/{label}", Routes: func(r chi.Router) {
 		r.Post("/comet/{label}", d.turn)
+	}, LabelOf: func(r *http.Request) string {
+		name, under := strings.CutPrefix(r.URL.Path, "/comet/")
+		if !under {
+			return ""
+		}
+		label, _, _ := by.who(r, name)
+		return label
 	}}
 }
 

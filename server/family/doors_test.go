@@ -69,7 +69,7 @@ func TestDoors(t *testing.T) {
 
 // inChild runs the test of a door in a process with a setting in GODEBUG.
 func inChild(t *testing.T, door, setting string) {
-	child := exec.Command(os.Args[0], fmt.Sprintf("-test.run=^TestDoors$/^%s$", door), "-test.v", "-test.timeout=1h")
+	child := exec.Command(os.Args[0], fmt.Sprintf("-test.run=^TestDoors$/^%s$", door), "-test.v", "-test.timeout=1h", fmt.Sprintf("-cluster=%v", *clustered))
 	child.Env = append(os.Environ(), "GODEBUG="+setting)
 	out, err := child.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestDoors/"+door) {

@@ -40,7 +40,17 @@ func newIETF(g *door.Host, seen *habits) door.Door {
 	return door.Door{
 		Name: ietfName, URL: strings.TrimSuffix(g.Public.Control, "/") + wellKnown + "{origin}/",
 		Routes: func(r chi.Router) { r.HandleFunc(wellKnown+"*", d.accept) },
-		ALPN:   d.reversals(),
+		LabelOf: func(r *http.Request) string {
+			if !strings.HasPrefix(r.URL.Path, wellKnown) {
+				return ""
+			}
+			labels, err := d.labels(r)
+			if err != nil {
+				return "" // the door says why
+			}
+			return labels[0]
+		},
+		ALPN: d.reversals(),
 	}
 }
 

@@ -30,7 +30,24 @@ func newPTTH(by *entrance, seen *habits) door.Door {
 		Name: "ptth", URL: g.Public.Control + "ptth/{label}",
 		Routes:    func(r chi.Router) { r.HandleFunc("/ptth/{label}", d.accept) },
 		Otherwise: d.device,
+		LabelOf: func(r *http.Request) string {
+			name, under := strings.CutPrefix(r.URL.Path, "/ptth/")
+			if !under {
+				name = deviceOf(r)
+			}
+			label, _, _ := by.who(r, name)
+			return label
+		},
 	}
+}
+
+// deviceOf returns the path of a request that a device parks, or "".
+func deviceOf(r *http.Request) string {
+	name, deeper := strings.CutPrefix(r.URL.Path, "/")
+	if r.Method != http.MethodPost || versionOf(r) == "" || !deeper || strings.Contains(name, "/") {
+		return ""
+	}
+	return name
 }
 
 // versionOf returns the protocol as r spells it, if it is one of this door, or "".
@@ -93,9 +110,8 @@ const devicePark = 25 * time.Second
 // device serves POST /{label} with Upgrade: PTTH/1.0, as devices send it: the connection turns once there is
 // a visitor, and serves that visitor; after 204 the device asks again.
 func (d *ptth) device(w http.ResponseWriter, r *http.Request) bool {
-	label, deeper := strings.CutPrefix(r.URL.Path, "/")
-	version := versionOf(r)
-	if r.Method != http.MethodPost || version == "" || !deeper || strings.Contains(label, "/") {
+	label, version := deviceOf(r), versionOf(r)
+	if label == "" {
 		return false
 	}
 	begun := time.Now()

@@ -13,6 +13,7 @@ import (
 
 	"reversehttp/server/budget"
 	"reversehttp/server/claim"
+	"reversehttp/server/door"
 	"reversehttp/server/wire"
 )
 
@@ -41,6 +42,7 @@ type carrier struct {
 	others   Elsewhere
 	registry *claim.Registry
 	mux      *chi.Mux // of the control origin
+	doors    []door.Door
 }
 
 // newCarrier returns the carrier of a gateway, or nil if it is alone.
@@ -48,7 +50,7 @@ func newCarrier(g *Gateway, mux *chi.Mux) *carrier {
 	if g.options.Elsewhere == nil {
 		return nil
 	}
-	return &carrier{g.options.Elsewhere, g.registry, mux}
+	return &carrier{g.options.Elsewhere, g.registry, mux, g.doors}
 }
 
 // visits has another node serve a visitor's request for a claim that it keeps, and reports whether it
@@ -61,7 +63,7 @@ func (c *carrier) visits(w http.ResponseWriter, r *http.Request, label string, h
 // program serves a program's request: at another node if that keeps the claim, and otherwise here by h.
 // Should the claim move while it is served here, or another node make it, that node serves it.
 func (c *carrier) program(w http.ResponseWriter, r *http.Request, h http.Handler) {
-	label := c.labelIn(r)
+	label, makes := c.labelIn(r)
 	if label == "" || wire.IsCarried(r) {
 		h.ServeHTTP(w, r)
 		return
@@ -69,8 +71,7 @@ func (c *carrier) program(w http.ResponseWriter, r *http.Request, h http.Handler
 	if c.others.Pass(w, r, label, nil) {
 		return
 	}
-	claims := r.URL.Path == "/claims" || r.URL.Path == "/reversehttp" // whose label another node may claim meanwhile
-	if !claims && !claim.Keeps(c.registry, label) {
+	if !makes && !claim.Keeps(c.registry, label) {
 		h.ServeHTTP(w, r)
 		return
 	}
@@ -155,15 +156,29 @@ func (c *recorded) again() io.ReadCloser {
 }
 
 // labelIn returns the label of a request to the control origin: the one in its path, or that which
-// it claims. It returns "" if there is none.
-func (c *carrier) labelIn(r *http.Request) string {
+// it claims. It returns "" if there is none. makes says that the request makes the claim if there is none, so
+// another node may do so meanwhile.
+func (c *carrier) labelIn(r *http.Request) (label string, makes bool) {
 	at := chi.NewRouteContext()
-	if !c.mux.Match(at, r.Method, r.URL.Path) {
-		return ""
+	matched := c.mux.Match(at, r.Method, r.URL.Path)
+	if label = at.URLParam("label"); !matched || label != "" || at.URLParam("*") != "" {
+		for _, d := range c.doors {
+			if d.LabelOf == nil {
+				continue
+			}
+			if of := d.LabelOf(r); of != "" {
+				return of, true
+			}
+		}
 	}
-	if label := at.URLParam("label"); label != "" {
-		return label
+	if label != "" {
+		return label, false
 	}
+	return labelClaimed(r), true
+}
+
+// labelClaimed returns the label that a request claims, or "".
+func labelClaimed(r *http.Request) string {
 	switch {
 	case r.Method != http.MethodPost:
 	case r.URL.Path == "/claims":

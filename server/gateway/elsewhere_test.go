@@ -123,7 +123,7 @@ func TestAProgramsRequestMovesWithItsClaim(t *testing.T) {
 		w.claim("demo")
 		next := &successor{}
 		g := w.gateway
-		c := &carrier{next, g.registry, g.routes()}
+		c := &carrier{next, g.registry, g.routes(), nil}
 		r := httptest.NewRequest(http.MethodPost, "/claims/demo/sessions/x/responses", strings.NewReader("the answers"))
 		got := httptest.NewRecorder()
 		c.program(got, r, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
