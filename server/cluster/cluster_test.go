@@ -17,6 +17,7 @@ import (
 	reversehttp "reversehttp/sdk-go"
 	"reversehttp/server/account"
 	"reversehttp/server/cluster/engine"
+	"reversehttp/server/cluster/peer"
 	"reversehttp/server/gateway"
 )
 
@@ -29,6 +30,7 @@ type world struct {
 	client *http.Client
 	texts  sync.Map // TXT records, by name
 	known  *account.Directory
+	speaks map[string]peer.Versions // by node; nil for those of this release
 }
 
 // testNode is a gateway of the cluster.
@@ -57,6 +59,13 @@ func newWorld(t *testing.T, n int) *world {
 func newWorldOf(t *testing.T, n int, accounts *account.Directory) *world {
 	t.Helper()
 	w := &world{t: t, engine: engine.NewMemory(), known: accounts}
+	w.open(n)
+	return w
+}
+
+// open starts n nodes, and makes the client.
+func (w *world) open(n int) {
+	w.t.Helper()
 	for i := range n {
 		w.start(fmt.Sprintf("node%d", i))
 	}
@@ -71,7 +80,6 @@ func newWorldOf(t *testing.T, n int, accounts *account.Directory) *world {
 			}
 		},
 	}}
-	return w
 }
 
 // start starts a node.
@@ -87,7 +95,7 @@ func (w *world) start(name string) *testNode {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := New(Options{Engine: e, Name: name, Run: name + "-run", Address: listener.Addr().String(), Settings: map[string]string{"--public-url": publicURL}, Log: log})
+	n := New(Options{Engine: e, Name: name, Run: name + "-run", Address: listener.Addr().String(), Speaks: w.speaks[name], Settings: map[string]string{"--public-url": publicURL}, Log: log})
 	g, err := gateway.New(gateway.Options{
 		Accounts: w.known, Quotas: gateway.Quotas{Shared: Usage(n)},
 		PublicURL: publicURL, Loopback: true, Elsewhere: n, Records: e, Withdrawn: e, NotReady: n.NotReady, Metrics: n.Metrics(), SharedTokens: []string{"secret"}, Log: log,

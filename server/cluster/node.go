@@ -26,7 +26,7 @@ import (
 	"reversehttp/server/gateway"
 )
 
-// Options configure a node. All members but TLS and Log are required.
+// Options configure a node. All members but Serves, Calls, Speaks and Log are required.
 type Options struct {
 	// Engine has the records of claims, for this node.
 	Engine engine.Engine
@@ -37,8 +37,10 @@ type Options struct {
 	// Serves is the TLS configuration for connections from other nodes, and Calls that for
 	// connections to them. Nil means plain TCP.
 	Serves, Calls *tls.Config
-	// Settings must be equal on all nodes.
+	// Settings must be equal on all nodes that have them.
 	Settings map[string]string
+	// Speaks are the versions of the protocol between nodes that this one speaks. Zero means [peer.Spoken].
+	Speaks peer.Versions
 	// Log receives what an operator should know. Nil means that it is dropped.
 	Log *slog.Logger
 }
@@ -75,7 +77,10 @@ func New(o Options) *Node {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	n.ended, n.ends = context.WithCancel(context.Background())
-	n.pool = &peer.Pool{Node: o.Name, Run: o.Run, TLS: o.Calls}
+	if o.Speaks == (peer.Versions{}) {
+		n.options.Speaks = peer.Spoken
+	}
+	n.pool = &peer.Pool{Node: o.Name, Run: o.Run, Speaks: n.options.Speaks, TLS: o.Calls}
 	n.peers = newPeers(n)
 	n.figures = newFigures(n)
 	return n
@@ -85,7 +90,7 @@ func New(o Options) *Node {
 // over claims of nodes that are gone.
 func (n *Node) Start(l net.Listener, g *gateway.Gateway) {
 	n.registry, n.ready = g.Registry(), g.Ready
-	n.server = &peer.Server{Handler: carried(g, n.registry), Base: g.Base(), Keeps: func(label string) bool { return keeps(n, label) }, Took: func(ctx context.Context, from, label string) error { return accept(ctx, n, from, label) }, Node: n.options.Name, Run: n.options.Run, TLS: n.options.Serves, Log: n.log}
+	n.server = &peer.Server{Handler: carried(g, n.registry), Base: g.Base(), Keeps: func(label string) bool { return keeps(n, label) }, Took: func(ctx context.Context, from, label string) error { return accept(ctx, n, from, label) }, Node: n.options.Name, Run: n.options.Run, Speaks: n.options.Speaks, TLS: n.options.Serves, Log: n.log}
 	n.running.Go(func() {
 		if err := n.server.Serve(l); err != nil && n.ended.Err() == nil {
 			n.log.Error("other nodes cannot connect any more", "error", err)
@@ -104,12 +109,13 @@ func (n *Node) Agree() error {
 		if l.Name == n.options.Name || l.Silent > silentTime {
 			continue
 		}
-		if l.Version != peer.Version {
-			return fmt.Errorf("node %s speaks version %d of the protocol between nodes, and this one version %d: they cannot be one gateway", l.Name, l.Version, peer.Version)
+		if theirs := (peer.Versions{Oldest: l.Oldest, Newest: l.Version}); n.options.Speaks.Common(theirs) == 0 {
+			return fmt.Errorf("node %s speaks %v of the protocol between nodes, and this one %v: they cannot be one gateway; go to a later release by those between", l.Name, theirs, n.options.Speaks)
 		}
 		for _, flag := range slices.Sorted(maps.Keys(n.options.Settings)) {
-			if own, theirs := n.options.Settings[flag], l.Settings[flag]; own != theirs {
-				return fmt.Errorf("%s is %s here and %s on node %s; give all nodes the same", flag, own, theirs, l.Name)
+			// A node of another release may lack a setting.
+			if theirs, has := l.Settings[flag]; has && theirs != n.options.Settings[flag] {
+				return fmt.Errorf("%s is %s here and %s on node %s; give all nodes the same", flag, n.options.Settings[flag], theirs, l.Name)
 			}
 		}
 	}
@@ -212,7 +218,7 @@ func (n *Node) beat() {
 			left = nil
 		}
 		err := n.options.Engine.Beat(n.ended, engine.Node{
-			PeerURL: n.options.Address, Version: peer.Version, Settings: n.options.Settings,
+			PeerURL: n.options.Address, Version: n.options.Speaks.Newest, Oldest: n.options.Speaks.Oldest, Settings: n.options.Settings,
 			Claims: n.registry.Stats().Claims, Ready: n.ready(), Leaving: n.Leaves(),
 		})
 		switch {

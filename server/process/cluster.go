@@ -107,7 +107,8 @@ func join(o *options, g *gateway.Options, log *slog.Logger) (*node, error) {
 	return n, nil
 }
 
-// shared returns the settings that have to be equal on all nodes, by flag.
+// shared returns the settings that have to be equal on all nodes, by flag: those that programs and visitors see,
+// whichever node they ask. A flag that is changed without stopping all nodes must not be among them.
 func shared(o *options, g *gateway.Options) map[string]string {
 	public := g.PublicURL
 	if public == "" {
@@ -115,9 +116,9 @@ func shared(o *options, g *gateway.Options) map[string]string {
 	}
 	all := map[string]string{"--public-url": public, "--public": fmt.Sprint(o.Public), "--family": strings.Join(o.Family, ",")}
 	for flag, value := range map[string]any{
-		"--lease": o.Lease, "--answer": o.Answer, "--acknowledge": o.Acknowledge, "--no-poller": o.NoPoller, "--wait": o.Wait, "--stream": o.Stream, "--heartbeat": o.Heartbeat,
+		"--lease": o.Lease, "--answer": o.Answer, "--wait": o.Wait, "--stream": o.Stream, "--heartbeat": o.Heartbeat,
 		"--max-sessions": o.MaxSessions, "--max-queue": o.MaxQueue, "--batch": o.Batch, "--inline-bytes": o.InlineBytes, "--framed-inline-bytes": o.FramedInlineBytes,
-		"--content-bytes": o.ContentBytes, "--part-bytes": o.PartBytes, "--answer-bytes": o.AnswerBytes, "--target-bytes": o.TargetBytes, "--field-bytes": o.FieldBytes, "--fields": o.Fields,
+		"--content-bytes": o.ContentBytes, "--part-bytes": o.PartBytes, "--answer-bytes": o.AnswerBytes,
 	} {
 		all[flag] = fmt.Sprint(value)
 	}

@@ -109,9 +109,11 @@ type Node struct {
 	Run  string `json:"run"`
 	// PeerURL is where other nodes reach it.
 	PeerURL string `json:"peerUrl"`
-	// Version is that of the protocol between nodes.
+	// Version is the newest version of the protocol between nodes that it speaks, and Oldest the oldest; zero
+	// means Version.
 	Version int `json:"version"`
-	// Settings must be the same on all nodes: the public URL, limits.
+	Oldest  int `json:"oldest,omitempty"`
+	// Settings must be the same on all nodes that have them: the public URL, limits that programs see.
 	Settings map[string]string `json:"settings,omitempty"`
 	// Claims is how many claims it keeps.
 	Claims int `json:"claims"`

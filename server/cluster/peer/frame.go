@@ -60,6 +60,7 @@ type conn struct {
 	net.Conn
 	to      Node        // which node it was made to; zero at that node
 	dropped atomic.Bool // see Pool.Drop
+	version int         // of the frames
 	in      *bufio.Reader
 	payload bytes.Buffer // read by values
 	values  *gob.Decoder
@@ -159,22 +160,23 @@ func (c *conn) readValue(n int, v any) error {
 
 // hello is what two nodes tell each other first.
 type hello struct {
-	Version int
-	Node    string
-	Run     string
+	// Version is the newest version of the frames that the node speaks, and Oldest the oldest; zero means Version.
+	Version, Oldest int
+	Node            string
+	Run             string
 }
 
-// Version is that of the frames. Nodes of different versions do not talk.
-const Version = 1
+// errHello is the error of a peer that does not greet.
+var errHello = errors.New("peer: no hello came first")
 
-// errVersion is the error of a peer whose frames are of another version.
-var errVersion = errors.New("peer: the node has another version")
-
-// greet exchanges hellos. The node that connected speaks first.
-func (c *conn) greet(own hello, first bool, within time.Duration) (other hello, err error) {
+// greet exchanges hellos, and chooses the version of the connection. The node that connected speaks first.
+func (c *conn) greet(own hello, speaks Versions, first bool, within time.Duration) (other hello, err error) {
 	_ = c.SetDeadline(time.Now().Add(within))
 	defer func() { _ = c.SetDeadline(time.Time{}) }()
-	own.Version = Version
+	if speaks == (Versions{}) {
+		speaks = Spoken
+	}
+	own.Version, own.Oldest = speaks.Newest, speaks.Oldest
 	if first {
 		err = c.sendValue(kindHello, own, true)
 	}
@@ -183,6 +185,11 @@ func (c *conn) greet(own hello, first bool, within time.Duration) (other hello, 
 	}
 	if err == nil && !first {
 		err = c.sendValue(kindHello, own, true)
+	}
+	if theirs := (Versions{Oldest: other.Oldest, Newest: other.Version}); err == nil && speaks.Common(theirs) == 0 {
+		err = &VersionError{other.Node, speaks, theirs}
+	} else {
+		c.version = speaks.Common(theirs)
 	}
 	return other, err
 }
@@ -194,13 +201,7 @@ func (c *conn) heed(other *hello) error {
 	case err != nil:
 		return err
 	case k != kindHello:
-		return errVersion
+		return errHello
 	}
-	if err := c.readValue(n, other); err != nil {
-		return err
-	}
-	if other.Version != Version {
-		return errVersion
-	}
-	return nil
+	return c.readValue(n, other)
 }

@@ -27,14 +27,14 @@ type pair struct {
 	failed chan error
 }
 
-// newPair starts a home with a handler, and an entry that carries all requests to it.
-func newPair(t *testing.T, handler http.HandlerFunc, keeps func() bool) *pair {
+// newPair starts a home with a handler, and an entry that carries all requests to it, once both are set.
+func newPair(t *testing.T, handler http.HandlerFunc, keeps func() bool, set ...func(*pair)) *pair {
 	t.Helper()
-	return newPairOver(t, handler, keeps, nil, nil)
+	return newPairOver(t, handler, keeps, nil, nil, set...)
 }
 
 // newPairOver is newPair for nodes that speak TLS.
-func newPairOver(t *testing.T, handler http.HandlerFunc, keeps func() bool, serves, calls *tls.Config) *pair {
+func newPairOver(t *testing.T, handler http.HandlerFunc, keeps func() bool, serves, calls *tls.Config, set ...func(*pair)) *pair {
 	t.Helper()
 	home, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -42,6 +42,9 @@ func newPairOver(t *testing.T, handler http.HandlerFunc, keeps func() bool, serv
 	}
 	p := &pair{home: home, failed: make(chan error, 16), pool: &Pool{Node: "entry", Run: "e", TLS: calls}}
 	p.server = &Server{Handler: handler, Keeps: func(string) bool { return keeps == nil || keeps() }, Node: "home", Run: "h", TLS: serves}
+	for _, change := range set {
+		change(p)
+	}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -17,6 +17,8 @@ import (
 type Pool struct {
 	// Node and Run name this node and its process.
 	Node, Run string
+	// Speaks are the versions of the frames that this node speaks. Zero means [Spoken].
+	Speaks Versions
 	// TLS is what other nodes speak. Nil means plain TCP.
 	TLS *tls.Config
 	// Dial connects to an address. Nil means TCP.
@@ -103,7 +105,7 @@ func (p *Pool) connect(ctx context.Context, at Node) (*conn, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	c := newConn(nc)
-	other, err := c.greet(hello{Node: p.Node, Run: p.Run}, true, helloTime)
+	other, err := c.greet(hello{Node: p.Node, Run: p.Run}, p.Speaks, true, helloTime)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}

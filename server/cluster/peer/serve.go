@@ -28,6 +28,8 @@ type Server struct {
 	Took func(ctx context.Context, from, label string) error
 	// Node and Run name this node and its process.
 	Node, Run string
+	// Speaks are the versions of the frames that this node speaks. Zero means [Spoken].
+	Speaks Versions
 	// Base is the context from which those of requests derive. Nil means [context.Background].
 	Base context.Context
 	// TLS is what the server speaks with entries. Nil means plain TCP.
@@ -104,7 +106,7 @@ func (s *Server) Close() {
 // serve serves the requests of one connection, one after another.
 func (s *Server) serve(nc net.Conn) error {
 	c := newConn(nc)
-	from, err := c.greet(hello{Node: s.Node, Run: s.Run}, false, helloTime)
+	from, err := c.greet(hello{Node: s.Node, Run: s.Run}, s.Speaks, false, helloTime)
 	if err != nil {
 		return err
 	}
