@@ -19,6 +19,7 @@ import (
 	"reversehttp/server/cluster/engine"
 	"reversehttp/server/cluster/peer"
 	"reversehttp/server/gateway"
+	"reversehttp/server/quota"
 )
 
 // world is a cluster on loopback, whose engine is in memory.
@@ -96,8 +97,12 @@ func (w *world) start(name string) *testNode {
 		t.Fatal(err)
 	}
 	n := New(Options{Engine: e, Name: name, Run: name + "-run", Address: listener.Addr().String(), Speaks: w.speaks[name], Settings: map[string]string{"--public-url": publicURL}, Log: log})
+	var each *quota.Limits // of a label
+	if w.known != nil {
+		each = &quota.Limits{quota.RequestBytesPerMonth: 1 << 40}
+	}
 	g, err := gateway.New(gateway.Options{
-		Accounts: w.known, Quotas: gateway.Quotas{Shared: Usage(n)},
+		Accounts: w.known, Quotas: gateway.Quotas{Shared: Usage(n), Label: each},
 		PublicURL: publicURL, Loopback: true, Elsewhere: n, Records: e, Withdrawn: e, NotReady: n.NotReady, Metrics: n.Metrics(), SharedTokens: []string{"secret"}, Log: log,
 		DomainSecret: []byte("secret"), SharedDomains: Domains(n), LookupTXT: w.lookup,
 	})

@@ -99,7 +99,7 @@ func (n *Node) Start(l net.Listener, g *gateway.Gateway) {
 	context.AfterFunc(n.ended, func() { _ = l.Close() })
 	n.options.Engine.Changed(n.changed)
 	n.running.Go(n.beat)
-	n.running.Go(n.watch)
+	n.running.Go(func() { watch(n) })
 	n.running.Go(func() { n.pulse.run(n.ended, n.log) })
 }
 

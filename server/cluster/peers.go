@@ -115,6 +115,14 @@ func (p *peers) miss(of processOf) {
 	}
 }
 
+// isCut reports whether a node was not reached, and no ping reached it since.
+func (p *peers) isCut(of processOf) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, cut := p.cut[of]
+	return cut
+}
+
 // errCut is the error of a node that lives and cannot be reached.
 var errCut = errors.New("cluster: the node lives, and cannot be reached")
 

@@ -63,7 +63,7 @@ const takesPerSecond = 500
 
 // watch looks at the other nodes, and takes over this node's share of the claims whose home is gone,
 // so that their leases still end.
-func (n *Node) watch() {
+func watch(n *Node) {
 	tick := time.NewTicker(watchTime)
 	defer tick.Stop()
 	for {

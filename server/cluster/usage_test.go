@@ -67,6 +67,16 @@ func newQuotaWorld(t *testing.T, quotas string) *quotaWorld {
 // usage returns what a node says that the account uses.
 func (w *quotaWorld) usage(at *testNode, of quota.Kind) int {
 	w.t.Helper()
+	u := w.usages(at)
+	if len(u.Quotas) <= int(of) {
+		w.t.Fatalf("%+v", u)
+	}
+	return u.Quotas[of].Used
+}
+
+// usages returns all that a node says.
+func (w *quotaWorld) usages(at *testNode) (u schema.Usage) {
+	w.t.Helper()
 	r, err := http.NewRequest(http.MethodGet, "http://gateway.example/usage", nil)
 	if err != nil {
 		w.t.Fatal(err)
@@ -77,11 +87,26 @@ func (w *quotaWorld) usage(at *testNode, of quota.Kind) int {
 		w.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var u schema.Usage
-	if err := json.NewDecoder(resp.Body).Decode(&u); err != nil || len(u.Quotas) <= int(of) {
+	if err := json.NewDecoder(resp.Body).Decode(&u); err != nil || resp.StatusCode != http.StatusOK {
 		w.t.Fatalf("%d %+v %v", resp.StatusCode, u, err)
 	}
-	return u.Quotas[of].Used
+	return u
+}
+
+func TestUsageHasTheLabelsOfAllNodes(t *testing.T) {
+	t.Parallel()
+	w := newQuotaWorld(t, `{"responseBytesPerDay":100000}`)
+	for _, n := range w.nodes {
+		w.await(n, quota.Claims, len(w.nodes)) // all know each other
+		for i, label := range w.usages(n).Labels {
+			if want := fmt.Sprint("demo", i); label.Label != want || len(label.Quotas) == 0 {
+				t.Errorf("%s: label %d is %+v, want %s", n.name, i, label, want)
+			}
+		}
+		if got := w.usages(n).Labels; len(got) != len(w.nodes) {
+			t.Errorf("%s lists %+v, want the labels of all nodes", n.name, got)
+		}
+	}
 }
 
 // await waits until a node says that the account uses at least so much.

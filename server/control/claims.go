@@ -47,6 +47,9 @@ type Claims struct {
 	// Family returns the URLs of other doors.
 	Family func() schema.Family
 	Log    *slog.Logger
+	// Others has the other nodes of a cluster serve a request, and returns the content of their answers. Nil
+	// means that there are none.
+	Others func(*http.Request) [][]byte
 	// CookiesShared says that pages may set cookies for all claims.
 	CookiesShared bool
 	// Quotas have what is used. Nil means that nothing is counted.

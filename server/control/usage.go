@@ -1,13 +1,16 @@
 package control
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"reversehttp/schema"
 	"reversehttp/server/budget"
 	"reversehttp/server/quota"
+	"reversehttp/server/wire"
 )
 
 // mostLabels bounds the labels in an answer.
@@ -30,7 +33,24 @@ func (c *Claims) Usage(w http.ResponseWriter, r *http.Request) {
 	for _, label := range slices.Sorted(maps.Keys(labels)) {
 		out.Labels = append(out.Labels, schema.LabelUsage{Label: label, Quotas: usesOf(labels[label])})
 	}
+	if c.Others != nil && !wire.IsCarried(r) {
+		out.Labels = withOthers(out.Labels, c.Others(r))
+	}
 	writeJSON(w, http.StatusOK, out)
+}
+
+// withOthers adds the labels whose claims are at other nodes, by what those answered.
+func withOthers(labels []schema.LabelUsage, others [][]byte) []schema.LabelUsage {
+	for _, content := range others {
+		var u schema.Usage
+		if json.Unmarshal(content, &u) == nil {
+			labels = append(labels, u.Labels...)
+		}
+	}
+	slices.SortStableFunc(labels, func(a, b schema.LabelUsage) int { return strings.Compare(a.Label, b.Label) })
+	// One that moves may be at two.
+	labels = slices.CompactFunc(labels, func(a, b schema.LabelUsage) bool { return a.Label == b.Label })
+	return labels[:min(len(labels), mostLabels)]
 }
 
 func usesOf(uses []quota.Use) []schema.QuotaUse {

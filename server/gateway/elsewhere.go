@@ -30,11 +30,22 @@ type Elsewhere interface {
 	Has(label string) bool
 	// EntryOf returns the node that accepted a request and carried it here, or nil if this one did.
 	EntryOf(r *http.Request) claim.Entry
+	// Others has every other node serve a request without content, and returns the content of those
+	// that answered with 200.
+	Others(r *http.Request) [][]byte
 	// Leave hands the claims that this node keeps over to other nodes, until ctx ends, and returns
 	// once no more can be handed over.
 	Leave(ctx context.Context)
 	// Part has the homes of claims answer the polls that this node carries, and end its links.
 	Part()
+}
+
+// othersOf returns how the other nodes are asked; nil if there are none.
+func othersOf(e Elsewhere) func(*http.Request) [][]byte {
+	if e == nil {
+		return nil
+	}
+	return e.Others
 }
 
 // carrier has other nodes serve requests for the claims that they keep.

@@ -48,7 +48,9 @@ func (h *home) Pass(w http.ResponseWriter, r *http.Request, label string, _ *cla
 func (h *home) EntryOf(*http.Request) claim.Entry { return nil }
 func (h *home) Has(string) bool                   { return false }
 func (h *home) Leave(context.Context)             {}
-func (h *home) Part()                             {}
+func (h *home) Others(*http.Request) [][]byte     { return nil }
+
+func (h *home) Part() {}
 
 // inWorldOfTwo runs a test with a gateway in a bubble, to which another node carries all requests.
 func inWorldOfTwo(t *testing.T, o Options, test func(w *world)) {

@@ -323,7 +323,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	pace := intake.Pace{Grace: o.ContentGrace, Rate: o.ContentRate, Pause: o.ContentPause}
 	envelopes := control.Envelopes{Public: u, InlineBytes: o.InlineBytes}
-	g.claims = &control.Claims{Registry: g.registry, Domains: domains, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, Log: o.Log, Quotas: g.quotas}
+	g.claims = &control.Claims{Registry: g.registry, Domains: domains, Envelopes: envelopes, Admission: admitted, Bounds: bounds, Pace: pace, Family: g.family, Log: o.Log, Quotas: g.quotas, Others: othersOf(o.Elsewhere)}
 	g.claims.CookiesShared = !g.local && u.SharesCookies()
 	g.polls = &control.Polls{Registry: g.registry, Envelopes: envelopes, FramedInlineBytes: bounds.FramedInlineBytes, Delivered: g.metrics.deliver, Trust: g.trust, Guide: g.guide}
 	g.answers = &control.Answers{Registry: g.registry, Domains: domains, Public: u, Bounds: bounds, Pace: pace, Judged: g.metrics.judge, Log: o.Log}

@@ -33,7 +33,8 @@ type Lost struct {
 func (l *Lost) Error() string { return "peer: the home was lost: " + l.Err.Error() }
 func (l *Lost) Unwrap() error { return l.Err }
 
-// Carry has the home of the claim of a label serve r, and writes its response to w. content is that of
+// Carry has the home of the claim of a label serve r, or with no label the node to itself, whichever claims it
+// keeps, and writes its response to w. content is that of
 // r, and before the last note of a home that was lost, if any. A handler that calls Carry returns soon
 // after it, and must not write to w afterwards unless Carry fails, with a [*Lost]: nothing was written
 // then. Carry panics with [http.ErrAbortHandler] if the response has no clean end, or

@@ -10,7 +10,7 @@ import (
 
 // requestHead is a request as net/http gave it to the entry, but for its content.
 type requestHead struct {
-	Label  string // of the claim
+	Label  string // of the claim; empty if the node is asked, whichever claims it keeps
 	Method string
 	// URI is [http.Request.RequestURI], Target the target as it was sent; see [wire.Target].
 	URI      string

@@ -105,7 +105,7 @@ func (w *response) HangUp() { w.hangUp = true }
 // Moves has the entry ask the home that the claim has by now, if that is another one and nothing was
 // sent. It reports whether it does; see [wire.Moves].
 func (w *response) Moves() bool {
-	if w.status != 0 || w.gone || w.call.keeps(w.call.head.Label) {
+	if label := w.call.head.Label; w.status != 0 || w.gone || label == "" || w.call.keeps(label) {
 		return false
 	}
 	w.moved = true

@@ -182,7 +182,7 @@ func (s *Server) call(c *conn, head *requestHead) error {
 	if head.Empty {
 		l.in.end(io.EOF)
 	}
-	if !s.Keeps(head.Label) {
+	if head.Label != "" && !s.Keeps(head.Label) {
 		if err := c.send(kindMoved, nil, true); err != nil {
 			return err
 		}
