@@ -3,6 +3,7 @@ package claim
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"sync"
@@ -173,6 +174,8 @@ func (p *past) settle(stale []change) {
 			defer cancel()
 			record, revision, err := r.options.Records.Get(ctx, s.label)
 			switch {
+			case errors.Is(err, ErrNoRecord): // another registry was faster
+				err = nil
 			case err != nil || record.Released.IsZero():
 			case s.forget:
 				err = r.options.Records.Delete(ctx, s.label, revision)

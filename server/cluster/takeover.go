@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -66,6 +67,7 @@ const takesPerSecond = 500
 func watch(n *Node) {
 	tick := time.NewTicker(watchTime)
 	defer tick.Stop()
+	forgot := time.Now()
 	for {
 		select {
 		case <-tick.C:
@@ -74,8 +76,49 @@ func watch(n *Node) {
 		}
 		n.peers.look(n.ended)
 		n.pool.Sweep()
-		if n.options.Engine.State().Up {
-			inherit(n)
+		if !n.options.Engine.State().Up {
+			continue
+		}
+		inherit(n)
+		if time.Since(forgot) > forgetTime {
+			forgot = time.Now()
+			forget(n, cmp.Or(n.registry.Options().Times.Released, keptTime))
+		}
+	}
+}
+
+// forgetTime is how often labels are looked for that were released so long ago that they can be forgotten, and
+// keptTime how long that is if they are not kept for their tokens: nobody is to get one under the same name
+// while browsers remember it.
+const (
+	forgetTime = 10 * time.Second
+	keptTime   = 90 * 24 * time.Hour
+)
+
+// forget forgets this node's share of the labels that were released at least so long ago. The node that released
+// them may be gone, and with it what it knew of their number. A label that is claimed meanwhile has another
+// revision.
+func forget(n *Node, age time.Duration) {
+	if n.Leaves() {
+		return
+	}
+	labels := map[string]uint64{}
+	heirs := n.peers.heirs()
+	n.options.Engine.Released(age, func(label string, revision uint64) bool {
+		if heirOf(label, heirs) == n.options.Name {
+			labels[label] = revision
+		}
+		return len(labels) < takesPerSecond
+	})
+	for label, revision := range labels {
+		ctx, cancel := context.WithTimeout(n.ended, engine.CallTime)
+		err := n.options.Engine.Delete(ctx, label, revision)
+		cancel()
+		switch {
+		case err == nil:
+			n.log.Debug("a released label is forgotten", "label", label)
+		case !errors.Is(err, claim.ErrMoved):
+			return // the engine does not answer; later
 		}
 	}
 }

@@ -3,7 +3,9 @@ package engine
 import (
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"sync"
+	"time"
 )
 
 // directory is a node's copy of who is home of each label. Lookups take no lock.
@@ -13,8 +15,9 @@ type directory struct {
 
 	mu      sync.Mutex // held while the copy changes, and while changed is called
 	changed func(Change)
-	round   uint64 // counts how often everything was read
-	lost    bool   // the engine lost data before this round
+	past    map[string]relic // of released labels
+	round   uint64           // counts how often everything was read
+	lost    bool             // the engine lost data before this round
 	known   map[who]*who
 }
 
@@ -29,6 +32,25 @@ type place struct {
 	*who  // shared by all places of that run
 	term  uint64
 	round uint64 // in which it was last seen; guarded by directory.mu
+}
+
+// relic is a released label.
+type relic struct {
+	term  uint64
+	at    time.Time // when it was released, by the clock of the engine
+	round uint64    // in which it was last seen
+}
+
+// released calls each for the labels that were released until a time, until it returns false.
+func (d *directory) released(until time.Time, each func(label string, revision uint64) bool) {
+	d.mu.Lock()
+	past := maps.Clone(d.past)
+	d.mu.Unlock()
+	for label, one := range past {
+		if !one.at.After(until) && !each(label, one.term) {
+			return
+		}
+	}
 }
 
 func (p *place) home() Home { return Home{Node: p.Node, Run: p.Run, Term: p.term} }
@@ -79,6 +101,13 @@ func (d *directory) take(e event) {
 	kept := e.value != nil && r.ReleasedMs == 0
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	delete(d.past, e.key)
+	if e.value != nil && !kept {
+		if d.past == nil {
+			d.past = make(map[string]relic)
+		}
+		d.past[e.key] = relic{e.revision, e.at, d.round}
+	}
 	old, _ := d.homes.Load(e.key)
 	was, _ := old.(*place)
 	switch {
@@ -103,6 +132,7 @@ func (d *directory) whole() {
 		}
 		return true
 	})
+	maps.DeleteFunc(d.past, func(_ string, one relic) bool { return one.round != d.round })
 	d.lost = false
 	living := make(map[who]*who) // forget runs that keep nothing
 	d.homes.Range(func(_, p any) bool {

@@ -41,6 +41,10 @@ type Engine interface {
 	Home(label string) (Home, bool)
 	// Homes calls each for every label in the directory, in no order, until it returns false.
 	Homes(each func(label string, h Home) bool)
+	// Released calls each for every label that was released at least so long ago, in no order, until it
+	// returns false. It compares times of the engine only: when the record was written, and when the newest
+	// heartbeat was. Delete at the revision forgets the label.
+	Released(age time.Duration, each func(label string, revision uint64) bool)
 	// Changed calls f for every label in the directory, and then for each change of it, one at a
 	// time and in order. There is one f, which must return soon and must not call Changed.
 	Changed(f func(Change))

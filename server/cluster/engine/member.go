@@ -106,6 +106,13 @@ func (m *member) Look(ctx context.Context, label string) (claim.Record, Home, er
 	return decode(label, value, revision)
 }
 
+// Released implements [Engine].
+func (m *member) Released(age time.Duration, each func(label string, revision uint64) bool) {
+	if now := m.nodes.now(); !now.IsZero() {
+		m.directory.released(now.Add(-age), each)
+	}
+}
+
 // State implements [Engine].
 func (m *member) State() State {
 	s := State{Up: !m.nodes.refused.Load(), Synced: true}

@@ -156,6 +156,13 @@ func (n *nodes) Node(name string) (Live, bool) {
 	return Live{h.Node, h.here, h.since(n.newest)}, true
 }
 
+// now returns the time of the newest heartbeat by the clock of the engine; zero if there was none.
+func (n *nodes) now() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.newest.there
+}
+
 // Left implements [Engine].
 func (n *nodes) Left(name, run string) bool {
 	n.mu.Lock()
