@@ -45,6 +45,8 @@ type Options struct {
 	EachRequest bool
 	// NATS is the server to use, which outlives the nodes. Nil means that one is started.
 	NATS *natsserver.Server
+	// Replicas are further servers, which replicate what NATS stores and outlive the nodes too. Nil means none.
+	Replicas []*natsserver.Server
 	// Flags are given to every node. Nil means none.
 	Flags []string
 	// Binary is the gateway. Empty means the one that GATEWAY_BINARY names, or that it is built.
@@ -105,6 +107,9 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 		c.All = append(c.All, n)
 		n.args = append([]string{"--listen", n.Address, "--public-url", "http://{label}.localhost:" + port + "/", "--node", name}, o.Flags...)
 		engine := c.NATS.URL()
+		for _, s := range o.Replicas {
+			engine += "," + s.URL()
+		}
 		if o.Cables {
 			peers := "127.0.0.1:" + strconv.Itoa(ports[o.Count+i])
 			if n.ToNATS, err = cable.New(c.NATS.Address); err != nil {

@@ -14,6 +14,12 @@ import (
 // happened.
 func underLoad(t *testing.T, v visitors, flags []string, faults func(*testing.T, *Nodes, *inTurn, *check.Recorder)) []check.Event {
 	t.Helper()
+	return underLoadAt(t, v, Options{Flags: flags}, faults)
+}
+
+// underLoadAt is underLoad for nodes with other options.
+func underLoadAt(t *testing.T, v visitors, o Options, faults func(*testing.T, *Nodes, *inTurn, *check.Recorder)) []check.Event {
+	t.Helper()
 	var histories []io.Reader
 	var here bytes.Buffer
 	var logs []string
@@ -23,7 +29,7 @@ func underLoad(t *testing.T, v visitors, flags []string, faults func(*testing.T,
 		}
 	})
 	t.Run("under load", func(t *testing.T) { // what it cleans up ends before the histories are read
-		c := start(t, flags...)
+		c := startAs(t, o)
 		to := check.NewRecorder(&here)
 		byGo, byJS := []string{"go-1", "go-2", "go-3"}, []string{"js-1", "js-2", "js-3"}
 		histories = append(histories, serveByJS(t, c, byJS...))

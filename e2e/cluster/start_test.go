@@ -16,6 +16,9 @@ import (
 // rounds is how often each node is killed under load.
 var rounds = flag.Int("rounds", 1, "how often each node is killed under load")
 
+// long runs the tests that take longer too.
+var long = flag.Bool("long", false, "run the tests that take longer too")
+
 // folder has what all tests share.
 var folder string
 
@@ -57,7 +60,10 @@ func startWithCables(t *testing.T, flags ...string) *Nodes {
 
 func startAs(t *testing.T, o Options) *Nodes {
 	t.Helper()
-	o.Dir, o.Count, o.NATS = t.TempDir(), 3, natsserver.ForTest(t, 1)[0]
+	o.Dir, o.Count = t.TempDir(), 3
+	if o.NATS == nil {
+		o.NATS = natsserver.ForTest(t, 1)[0]
+	}
 	var err error
 	if o.Binary, err = binary(); err != nil {
 		t.Fatal(err)
