@@ -2,6 +2,7 @@ package family
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 
 	"reversehttp/schema/envelope"
 	"reversehttp/schema/vectors"
+	"reversehttp/server/gateway"
 )
 
 // programs makes a program serve a handler on demo, through each door of schema/vectors/doors.json, until the
@@ -63,6 +65,41 @@ func TestDoors(t *testing.T) {
 				t.Parallel()
 				exchanges(t, family, d)
 			})
+		})
+	}
+}
+
+// TestProgramsReachTheHomeOfTheirLabelByAnyNode connects programs to three nodes in turn.
+func TestProgramsReachTheHomeOfTheirLabelByAnyNode(t *testing.T) {
+	for _, way := range []string{"ptth", "device", "ptth-h2", "ptth-http1", "reverse-h2"} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			w := newTownOf(t, gateway.Options{}, true)
+			turns(3, way)(w, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "here") }))
+			w.visit("GET", "demo", "/", "").got(200, "here")
+		})
+	}
+	for way, path := range map[string]string{"listed device": "/k-demo", "listed ptth": "/ptth/k-demo"} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			w := newTownOf(t, gateway.Options{Doors: Doors(Options{Devices: []Device{{"demo", "k-demo"}}}), Owned: map[string]string{"demo": "k-demo"}}, true)
+			for range 3 {
+				w.ends.Go(func() {
+					conn, resp := w.send("POST " + path + " HTTP/1.1\r\n" + strings.ReplaceAll(upgradeFields, "localhost:8080", "{host}") + "\r\n")
+					if resp.StatusCode != http.StatusSwitchingProtocols {
+						t.Errorf("the device got %d, want 101", resp.StatusCode)
+						return
+					}
+					conn.request()
+					_, _ = io.WriteString(conn, "HTTP/1.0 200 OK\r\n\r\nhere")
+					_ = conn.Close()
+				})
+			}
+			waitFor(t, func() bool { return t.Failed() || w.Registry().Stats().Polls == 3 })
+			for range 3 {
+				w.visit("GET", "demo", "/", "").got(200, "here")
+			}
+			w.ends.Wait()
 		})
 	}
 }

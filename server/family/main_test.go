@@ -69,6 +69,12 @@ func (c *probed) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 // newTown runs a gateway that never gives up on peers, unless the options say so.
 func newTown(t *testing.T, o gateway.Options) *town {
 	t.Helper()
+	return newTownOf(t, o, *clustered)
+}
+
+// newTownOf is newTown with three gateways that are one, if several is true.
+func newTownOf(t *testing.T, o gateway.Options, several bool) *town {
+	t.Helper()
 	times := &o.Times
 	for _, d := range []*time.Duration{&times.Acknowledge, &times.Closed, &times.NoPoller, &times.Answer, &times.Part, &times.Lease, &times.Unpolled} {
 		*d = cmp.Or(*d, patience)
@@ -84,7 +90,7 @@ func newTown(t *testing.T, o gateway.Options) *town {
 		o.PublicURL = fmt.Sprintf("http://{label}.localhost:%d/", l.Addr().(*net.TCPAddr).Port)
 	}
 	o.Loopback = true
-	if *clustered {
+	if several {
 		nodes := trio.Serve(t, l, o)
 		return &town{Gateway: nodes[0], nodes: nodes, t: t, address: l.Addr().String()}
 	}
