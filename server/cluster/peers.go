@@ -39,6 +39,8 @@ const (
 	// cutTime is for how long a node that sends heartbeats has answered no ping, before what is under
 	// way to it ends. A node that is silent too is buried before that.
 	cutTime = 10 * time.Second
+	// readTime is for how long what a process sent before it ended is still read.
+	readTime = time.Second
 	// deadTime is for how long it is known that a process is gone.
 	deadTime = 10 * time.Minute
 )
@@ -153,7 +155,8 @@ func (p *peers) await(ctx context.Context, of processOf) error {
 	}
 }
 
-// bury notes that a process is gone, and ends what is under way to it.
+// bury notes that a process is gone, and ends what is under way to it once what it sent before it ended has
+// been read: the notes and answers that it sent last come after a connection of another request was refused.
 func (p *peers) bury(of processOf, why string) {
 	p.mu.Lock()
 	_, known := p.dead[of]
@@ -164,7 +167,10 @@ func (p *peers) bury(of processOf, why string) {
 	}
 	p.n.log.Warn("a node is gone", "node", of.node, "why", why)
 	if l, known := p.n.options.Engine.Node(of.node); known && l.Run == of.run {
-		p.n.pool.Drop(l.PeerURL)
+		p.n.running.Go(func() {
+			sleep(p.n.ended, readTime)
+			p.n.pool.Drop(placeOf(l))
+		})
 	}
 }
 
@@ -222,7 +228,7 @@ func (p *peers) ping(ctx context.Context, l engine.Live) {
 		p.bury(of, "silent")
 	case time.Since(since) > cutTime: // it lives, and nothing that waits for it would end
 		p.miss(of)
-		p.n.pool.Drop(l.PeerURL)
+		p.n.pool.Drop(placeOf(l))
 	}
 }
 

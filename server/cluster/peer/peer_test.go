@@ -143,7 +143,7 @@ func TestAHomeThatEndsIsLostBeforeItAnswersAndCutAfter(t *testing.T) {
 	}, nil)
 	go func() {
 		<-began
-		p.pool.Drop(p.home.Addr().String())
+		p.pool.Drop(Node{Name: "home", Run: "h", Address: p.home.Addr().String()})
 	}()
 	if resp, _ := p.get(t); resp.StatusCode != http.StatusBadGateway {
 		t.Errorf("status %d", resp.StatusCode)
@@ -163,7 +163,7 @@ func TestAHomeThatEndsIsLostBeforeItAnswersAndCutAfter(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-began
-	p.pool.Drop(p.home.Addr().String())
+	p.pool.Drop(Node{Name: "home", Run: "h", Address: p.home.Addr().String()})
 	if rest, err := io.ReadAll(resp.Body); err == nil {
 		t.Errorf("%q%q and a clean end", half, rest)
 	}

@@ -232,20 +232,27 @@ func (p *Pool) put(c *conn, clean bool) {
 	p.idle[address] = append(p.idle[address], resting{c, time.Now()})
 }
 
-// Drop closes all connections to an address, with the requests that they carry: the node is gone.
-func (p *Pool) Drop(address string) {
+// Drop closes all connections to a node, with the requests that they carry: its process is gone.
+func (p *Pool) Drop(at Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.active {
-		if c.to.Address == address {
+		if c.to == at {
 			c.dropped.Store(true)
 			_ = c.Close()
 		}
 	}
-	for _, c := range p.idle[address] {
-		_ = c.Close()
+	keep := slices.DeleteFunc(p.idle[at.Address], func(c resting) bool {
+		if c.to == at {
+			_ = c.Close()
+		}
+		return c.to == at
+	})
+	if len(keep) > 0 {
+		p.idle[at.Address] = keep
+	} else {
+		delete(p.idle, at.Address)
 	}
-	delete(p.idle, address)
 }
 
 // Sweep closes the connections that were kept for too long.
