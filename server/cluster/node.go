@@ -61,7 +61,7 @@ type Node struct {
 
 	ends     context.CancelFunc
 	ended    context.Context
-	running  sync.WaitGroup
+	running  goroutines
 	replaced chan struct{} // closed once another process has the name of this node
 	leaving  sync.Once
 	left     chan struct{} // closed once this node is about to end
