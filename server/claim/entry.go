@@ -166,10 +166,10 @@ func resume(x *Exchange, n *Note) {
 		x.state, x.session, x.number = delivered, s, n.Number
 		s.held[x.id] = x
 		if s.shown {
-			x.state, x.seen = running, true
+			x.state = running
 		} else {
 			s.out.given = max(s.out.given, n.Number)
-			s.out.expect(sentMessage{number: n.Number, at: x.due.given, id: x.id, size: x.request.weight()})
+			s.out.expect(sentMessage{number: n.Number, at: x.due.given, id: x.id, size: x.request.weight(), noted: true})
 		}
 	}
 	c.adoption.came()

@@ -43,6 +43,9 @@ type sentMessage struct {
 	id     string       // of the exchange
 	cancel CancelReason // empty for a request
 	size   int          // of the content, in bytes
+	// noted says that another home noted it, which may then not have handed it over: a later cursor does not prove that
+	// the program had it.
+	noted bool
 }
 
 // sentMessages are the messages that a session was given, oldest first.
@@ -139,10 +142,11 @@ func (o *outbox) oldestSent() *sentMessage {
 func (o *outbox) acknowledgeUpTo(upTo uint64, seen bool) {
 	n := o.sent.find(upTo)
 	for i := range o.sent.list()[:n] {
-		if x := o.undelivered(&o.sent.list()[i]); x != nil {
+		m := &o.sent.list()[i]
+		if x := o.undelivered(m); x != nil {
 			x.state = running
 			// Without a cursor it is only assumed to be received.
-			x.seen = x.seen || seen
+			x.seen = x.seen || seen && !m.noted
 		}
 	}
 	o.dropSent(n)

@@ -332,7 +332,7 @@ func (o *outbox) give(giving []sentMessage) *Batch {
 	b := &Batch{Messages: make([]Message, len(giving))}
 	for i := range giving {
 		m := &giving[i]
-		m.at = now
+		m.at, m.noted = now, false
 		b.Messages[i] = Message{ID: m.id, Cursor: cursorOf(o.session.id, m.number), Cancel: m.cancel}
 		if m.cancel == "" {
 			x := o.session.held[m.id]
