@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import { gatewayBinary } from './gateway.js'
 import { root } from './steps/run.js'
@@ -32,7 +32,7 @@ test('a bill of the gateway names its modules and Go, and no tools', () => {
   const { dependencies } = JSON.parse(bill)
   assert.deepEqual(
     dependencies.map(({ ref, dependsOn }) => [ref, dependsOn.length]),
-    [['program:gateway', modules.length + 1]],
+    [[`program:${basename(binary)}`, modules.length + 1]],
   )
 })
 

@@ -16,9 +16,6 @@ import (
 )
 
 func TestNobodyNoticesThatTheLeaderOfNATSIsKilled(t *testing.T) {
-	if !*long {
-		t.Skip("it takes longer: -long")
-	}
 	t.Parallel()
 	servers := natsserver.ForTest(t, 3)
 	var urls []string
@@ -55,7 +52,7 @@ func TestNobodyNoticesThatTheLeaderOfNATSIsKilled(t *testing.T) {
 		return got
 	}
 	events := underLoadAt(t, fewVisitors, Options{Flags: patient, NATS: servers[0], Replicas: servers[1:]}, func(t *testing.T, c *Nodes, _ *inTurn, _ *check.Recorder) {
-		for round := range 3 * *rounds {
+		for round := range *rounds {
 			before := info()
 			for i, s := range servers {
 				if before.Cluster.Leader != fmt.Sprint("n", i+1) {

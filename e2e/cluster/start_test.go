@@ -13,11 +13,8 @@ import (
 	"reversehttp/e2e/cluster/natsserver"
 )
 
-// rounds is how often each node is killed under load.
-var rounds = flag.Int("rounds", 1, "how often each node is killed under load")
-
-// long runs the tests that take longer too.
-var long = flag.Bool("long", false, "run the tests that take longer too")
+// rounds is how often each node, and the leader of NATS, is killed under load.
+var rounds = flag.Int("rounds", 1, "how often each node, and the leader of NATS, is killed under load")
 
 // folder has what all tests share.
 var folder string
