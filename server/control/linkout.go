@@ -404,8 +404,11 @@ func (s *sender) refuse(why error) {
 	}
 	code, reason := l.closing(why)
 	_ = l.raw.SetWriteDeadline(time.Now().Add(l.links.Answers.Registry.Options().Times.Acknowledge))
-	_ = l.conn.Close(code, reason)
-	_ = l.raw.Close()
+	l.raw.sayClose(code, reason)
+	_ = l.raw.SetReadDeadline(time.Now().Add(lastWrite))
+	if s.ended() { // a connection with unread bytes would be reset, perhaps before the program has the Close frame
+		_, _ = io.Copy(io.Discard, l.raw)
+	}
 }
 
 // closing tells the program of the error that ends its link, if it is a problem, and returns the
