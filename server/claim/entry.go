@@ -30,8 +30,8 @@ type Note struct {
 	// none had the request.
 	Session string
 	Number  uint64
-	// Lost says that a node or a session was lost with the request, so that a program may have had it of which
-	// the note says nothing, if the request may be given to several. The id is empty if no node noted any.
+	// Lost says that a node or a session was lost that may have had the request. It matters only for requests
+	// that may be given to several. The id is empty if no node noted any.
 	Lost bool
 	// Judged are, for a program's request with answers, the exchanges whose answers were accepted before
 	// the claim moved. Nil means none.

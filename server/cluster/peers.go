@@ -132,10 +132,9 @@ var errCut = errors.New("cluster: the node lives, and cannot be reached")
 // silentTime, unless this node is too busy to ask.
 const evidenceTime = 4 * silentTime
 
-// await returns at once unless a node could not be reached a moment ago, or is too new to be known. It waits until the node is reached or
-// known to be gone, which it returns nil for, or has sent a heartbeat since, which errCut is returned for
-// from then on: no other node may take its claims over, so nothing is worth waiting for. Without the engine no
-// heartbeat can come.
+// await waits for evidence about a node that could not be reached, or is too new to be known; for any other
+// it returns nil at once. It returns nil if the node was reached or is gone, and errCut if a heartbeat has come
+// since: then no other node may take its claims over. Without the engine no heartbeat can come.
 func (p *peers) await(ctx context.Context, of processOf) error {
 	for until := time.Now().Add(evidenceTime); ; {
 		p.mu.Lock()

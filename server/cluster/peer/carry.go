@@ -33,11 +33,10 @@ type Lost struct {
 func (l *Lost) Error() string { return "peer: the home was lost: " + l.Err.Error() }
 func (l *Lost) Unwrap() error { return l.Err }
 
-// Carry has the home of the claim of a label serve r, or with no label the node to itself, whichever claims it
-// keeps, and writes its response to w. content is that of
-// r, and before the last note of a home that was lost, if any. A handler that calls Carry returns soon
-// after it, and must not write to w afterwards unless Carry fails, with a [*Lost]: nothing was written
-// then. Carry panics with [http.ErrAbortHandler] if the response has no clean end, or
+// Carry has the home of the claim of a label serve r, and writes its response to w. Without a label, the node
+// serves r itself, whichever claims it keeps. content is that of r, and before the last note of a home that was
+// lost, if any. A handler that calls Carry returns soon after it, and must not write to w afterwards unless
+// Carry fails, with a [*Lost]: nothing was written then. Carry panics with [http.ErrAbortHandler] if the response has no clean end, or
 // nobody is there to take it.
 func (p *Pool) Carry(w http.ResponseWriter, r *http.Request, content *Content, to Node, label string, before *claim.Note) error {
 	for sent := false; ; sent = true {
