@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -82,17 +81,19 @@ func watch(n *Node) {
 		inherit(n)
 		if time.Since(forgot) > forgetTime {
 			forgot = time.Now()
-			forget(n, cmp.Or(n.registry.Options().Times.Released, keptTime))
+			forget(n, max(n.registry.Options().Times.Released, keptTime))
 		}
 	}
 }
 
-// forgetTime is how often labels are looked for that were released so long ago that they can be forgotten, and
-// keptTime how long that is if they are not kept for their tokens: nobody is to get one under the same name
-// while browsers remember it.
 const (
+	// forgetTime is how often labels are looked for that were released so long ago that they can be forgotten.
 	forgetTime = 10 * time.Second
-	keptTime   = 90 * 24 * time.Hour
+	// keptTime is the least time for that: as long as browsers keep cookies, the next owner of a label has to
+	// know that there was another.
+	keptTime = 400 * 24 * time.Hour
+	// forgettingTime bounds one round, during which no node is looked at.
+	forgettingTime = 500 * time.Millisecond
 )
 
 // forget forgets this node's share of the labels that were released at least so long ago. The node that released
@@ -110,15 +111,15 @@ func forget(n *Node, age time.Duration) {
 		}
 		return len(labels) < takesPerSecond
 	})
+	ctx, cancel := context.WithTimeout(n.ended, forgettingTime)
+	defer cancel()
 	for label, revision := range labels {
-		ctx, cancel := context.WithTimeout(n.ended, engine.CallTime)
 		err := n.options.Engine.Delete(ctx, label, revision)
-		cancel()
 		switch {
 		case err == nil:
 			n.log.Debug("a released label is forgotten", "label", label)
 		case !errors.Is(err, claim.ErrMoved):
-			return // the engine does not answer; later
+			return // the engine does not answer, or the time is over; later
 		}
 	}
 }
