@@ -12,7 +12,7 @@ type Versions struct {
 // Spoken are the versions that this release speaks. A release that changes the frames speaks a new version, and
 // that of the release before it: then nodes can be restarted with it one after the other. It has to look at
 // the version of a connection before it sends what the other node would not understand.
-var Spoken = Versions{Oldest: 1, Newest: 1}
+var Spoken = Versions{Oldest: 2, Newest: 2}
 
 // Common returns the newest version that both nodes speak, or 0 if there is none.
 func (v Versions) Common(other Versions) int {
