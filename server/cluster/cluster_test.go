@@ -16,6 +16,7 @@ import (
 
 	reversehttp "reversehttp/sdk-go"
 	"reversehttp/server/account"
+	"reversehttp/server/claim"
 	"reversehttp/server/cluster/engine"
 	"reversehttp/server/cluster/peer"
 	"reversehttp/server/gateway"
@@ -525,4 +526,24 @@ func (c mortalConn) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	return c.Conn.Write(p)
+}
+
+// TestTheEngineIsNotAskedForWhatIsNoLabel uses names that NATS takes for all labels, and a secret of a device.
+func TestTheEngineIsNotAskedForWhatIsNoLabel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	w.serve("demo", echo, reversehttp.TransportAuto)
+	entry := w.other(w.home("demo"), 0)
+	for _, label := range []string{"*", ">", "demo.*", "DEMO", "a b", ""} {
+		before := entry.node.looks.Tokens()
+		if home, err := entry.node.home(t.Context(), label, true); err != claim.ErrNoRecord {
+			t.Errorf("the home of %q is %v, %v", label, home, err)
+		}
+		if after := entry.node.looks.Tokens(); after < before {
+			t.Errorf("the engine was asked for %q", label)
+		}
+	}
+	if _, err := entry.node.home(t.Context(), "demo", true); err != nil {
+		t.Error(err)
+	}
 }

@@ -182,7 +182,7 @@ func (t *trip) spared(home engine.Home, lost *peer.Lost) bool {
 		t.before = lost.Before
 	}
 	t.reached = t.reached || lost.Sent || !lost.Unreached && !errors.Is(lost.Err, peer.ErrMoved)
-	if timeout, is := errors.AsType[net.Error](lost.Err); lost.Unreached && !gone && is && timeout.Timeout() {
+	if timeout, is := errors.AsType[net.Error](lost.Err); lost.Unreached && !gone && is && timeout.Timeout() && t.r.Context().Err() == nil {
 		t.n.peers.miss(processOf{home.Node, home.Run}) // it may still be the home of others
 	}
 	return t.content.Whole()
@@ -191,7 +191,7 @@ func (t *trip) spared(home engine.Home, lost *peer.Lost) bool {
 // fail answers that no home took it.
 func (t *trip) fail(err error) {
 	p := &problem.Problem{Code: schema.CodeUnavailable}
-	if t.hold != nil && !t.reached && !hadBefore(t.before) {
+	if t.hold != nil && !t.reached && !hadBefore(t.before) && (t.before == nil || !t.before.Lost) {
 		p.Handed = claim.HandedNo
 	}
 	var lost *peer.Lost
@@ -209,6 +209,9 @@ func (t *trip) fail(err error) {
 // home returns the home of a label: as the directory has it, or, if it is not there or has to be
 // fresh, as the engine has it.
 func (n *Node) home(ctx context.Context, label string, fresh bool) (engine.Home, error) {
+	if !claim.ValidLabel(label) { // NATS would take * and > for every label
+		return engine.Home{}, claim.ErrNoRecord
+	}
 	if claim.Keeps(n.registry, label) {
 		self := engine.Home{Node: n.options.Name, Run: n.options.Run}
 		if !n.pulse.missed() || !n.looks.Allow() {
