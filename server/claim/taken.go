@@ -5,25 +5,15 @@ package claim
 
 // Give is [Delivery.Answer], except that it does not wait for another node at which the visitor is. If it
 // has to, the result is [Accepted], and taken is not nil: it waits, and returns the result and the error of
-// [Delivery.Answer]. It is called once at most.
+// [Delivery.Answer]. It has to be called once.
 func Give(d Delivery, a *Answer, fits func(*Request) error) (result Result, taken func() (Result, error), err error) {
 	result, x, err := d.give(a, fits)
 	if err != nil || result != Accepted || x.request.Entry == nil {
 		return result, nil, err
 	}
-	type judgement struct {
-		result Result
-		err    error
-	}
-	judged := make(chan judgement, 1)
-	x.request.Entry.Taken(func(taken bool) { // also if nobody waits for the result any more
-		result, err := judgeTaken(x, taken)
-		judged <- judgement{result, err}
-	})
-	return result, func() (Result, error) {
-		j := <-judged
-		return j.result, j.err
-	}, nil
+	said := make(chan bool, 1)
+	x.request.Entry.Taken(func(taken bool) { said <- taken })
+	return result, func() (Result, error) { return judgeTaken(x, <-said) }, nil
 }
 
 // judgeTaken returns the result of an answer, by whether its entry said that it has it.
