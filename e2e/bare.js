@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { WebSocket } from 'ws'
+import { args } from './browser.js'
 import { findBrowser } from './program.js'
 
 /** Starts a browser with a new profile, and more flags. Its internal pages, such as chrome://discards, can be opened. */
@@ -17,13 +18,7 @@ export async function startBare(...flags) {
     await findBrowser(),
     [
       '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
+      ...args,
       '--remote-debugging-port=0',
       `--user-data-dir=${profile}`,
       ...flags,

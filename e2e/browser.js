@@ -10,7 +10,8 @@ const firefoxPath = await findFirefox()
 /** A host that browsers resolve to this machine, though its name does not look local. */
 export const elsewhere = 'evil.test'
 
-const args = [
+/** The flags of every Chromium. */
+export const args = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',

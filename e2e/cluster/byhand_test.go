@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -85,22 +84,11 @@ func visitOf(r schema.Request) string {
 
 // visitBy sends a request with an id for a label to a node, and records it.
 func visitBy(c *Nodes, at *Node, to *check.Recorder, id, method, label string) {
-	to.Record(check.Event{Kind: check.Visit, ID: id, Node: at.Name, Label: label, Method: method, TimeoutMs: visitTimeout.Milliseconds()})
-	over := check.Event{Kind: check.Visited, ID: id}
-	defer func() { to.Record(over) }()
 	r, err := http.NewRequest(method, c.URLOf(label)+"?id="+id, http.NoBody)
 	if err != nil {
 		panic(err)
 	}
-	resp, err := dialing(at.Address).Do(r)
-	if err != nil {
-		over.Cut = true
-		return
-	}
-	defer resp.Body.Close()
-	content, err := io.ReadAll(resp.Body)
-	said(&over, resp, content)
-	over.Cut = err != nil
+	recordVisit(dialing(at.Address), r, at, to, id, label)
 }
 
 // said notes what a response says.

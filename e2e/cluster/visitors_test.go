@@ -74,7 +74,12 @@ func (b *inTurn) visit(ctx context.Context, c *Nodes, to *check.Recorder, id, me
 		panic(err)
 	}
 	r.Header.Set("Request-Id", id)
-	to.Record(check.Event{Kind: check.Visit, ID: id, Node: at.Name, Label: label, Method: method, TimeoutMs: visitTimeout.Milliseconds()})
+	recordVisit(client, r, at, to, id, label)
+}
+
+// recordVisit sends a visitor's request with an id for a label to a node, and records it.
+func recordVisit(client *http.Client, r *http.Request, at *Node, to *check.Recorder, id, label string) {
+	to.Record(check.Event{Kind: check.Visit, ID: id, Node: at.Name, Label: label, Method: r.Method, TimeoutMs: visitTimeout.Milliseconds()})
 	over := check.Event{Kind: check.Visited, ID: id}
 	defer func() { to.Record(over) }()
 	resp, err := client.Do(r)

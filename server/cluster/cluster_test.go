@@ -485,13 +485,18 @@ func TestNodesWithOtherSettingsDoNotJoin(t *testing.T) {
 	defer e.Close()
 	n := New(Options{Engine: e, Name: "other", Run: "r", Address: "127.0.0.1:1", Settings: map[string]string{"--public-url": "http://{label}.elsewhere.example/"}})
 	defer n.Close()
+	if err := refusal(t, n); !strings.HasPrefix(err.Error(), "--public-url is http://{label}.elsewhere.example/ here and "+publicURL+" on node node0") {
+		t.Fatal(err)
+	}
+
+}
+
+// refusal returns why a node does not join, once it knows the other.
+func refusal(t *testing.T, n *Node) error {
+	t.Helper()
 	for {
-		err := n.Agree()
-		if err != nil && strings.HasPrefix(err.Error(), "--public-url is http://{label}.elsewhere.example/ here and "+publicURL+" on node node0") {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
+		if err := n.Agree(); err != nil {
+			return err
 		}
 		select {
 		case <-t.Context().Done():

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	reversehttp "reversehttp/sdk-go"
 	"reversehttp/server/cluster/engine"
@@ -49,20 +48,10 @@ func TestANodeWithoutACommonVersionDoesNotJoin(t *testing.T) {
 	n := New(Options{Engine: e, Name: "other", Run: "r", Address: "127.0.0.1:1", Speaks: far, Settings: map[string]string{"--public-url": publicURL, "--of-a-later-release": "1"}})
 	defer n.Close()
 	want := fmt.Sprintf("node node0 speaks %v of the protocol between nodes, and this one %v", peer.Spoken, far)
-	for {
-		err := n.Agree()
-		if err != nil && strings.HasPrefix(err.Error(), want) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case <-t.Context().Done():
-			t.Fatal("the other node is not known")
-		case <-time.After(10 * time.Millisecond):
-		}
+	if err := refusal(t, n); !strings.HasPrefix(err.Error(), want) {
+		t.Fatal(err)
 	}
+
 	n.options.Speaks = next // one that can talk to it may have settings that it does not know
 	if err := n.Agree(); err != nil {
 		t.Error(err)
