@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -117,8 +118,9 @@ func TestOnlyNavigationsOfPeopleAreWarned(t *testing.T) {
 				t.Errorf("%q = %d, want the handler's answer", raw, got.Status)
 			}
 		}
-		v, _, _, _ := p.upgraded(schema.Response{}) // a WebSocket
+		v, _, _, in := p.upgraded(schema.Response{}) // a WebSocket
 		_ = v.conn.Close()
+		_, _ = io.Copy(io.Discard, in.Body) // until the gateway has noticed
 		// A form that another page sends is not forwarded, and the answer says so.
 		got := w.ask(requestTo("POST", host, "/pay", with(navigation, "Content-Length: 3")...) + "a=b")
 		if got.Status != 403 || !strings.Contains(string(got.Content), "was not forwarded") {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -109,13 +110,15 @@ func (t *tunnel) Read(into []byte) (int, error) {
 		t.x.Reject(over)
 		return 0, io.EOF
 	}
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.leave(err) // also when the program has left, for nobody may read again
+	}
 	select {
 	case <-t.left:
 		return n, errStopped
 	default:
 	}
 	if err != nil {
-		t.leave(err)
 		err = io.EOF
 	}
 	return n, err
