@@ -67,7 +67,7 @@ type carried struct {
 	owes    bool        // the home does not know yet that the response has begun
 	half    net.Conn    // after an upgrade
 	stay    func() bool // keeps leave from being called, unless it was; set while it may be
-	stays   bool        // what stay returned
+	stays   bool        // leave was not called, and will not be
 }
 
 // carry sends the request and relays the response, and gives the connection back.
@@ -125,6 +125,12 @@ func (y *carried) leave() {
 	y.quit()
 }
 
+// remain keeps leave from being called from here on, and reports whether it never was.
+func (y *carried) remain() bool {
+	y.stays = y.stay() || y.stays
+	return y.stays
+}
+
 // quit is leave for the goroutine that relays.
 func (y *carried) quit() {
 	y.gone.Store(true)
@@ -177,7 +183,7 @@ const unsaid = 2 << 10
 func (y *carried) take(k kind, n int) (over bool, err error) {
 	switch k {
 	case kindMoved:
-		y.stays = y.stay()
+		y.remain()
 		return true, ErrMoved
 	case kindWant:
 		return false, y.want(n)
@@ -307,6 +313,9 @@ func (y *carried) untaken(err error) error {
 
 // upgrade takes the connection over from net/http.
 func (y *carried) upgrade() error {
+	if !y.remain() {
+		return nil // the home ends soon
+	}
 	conn, rw, err := http.NewResponseController(y.w).Hijack()
 	if err != nil {
 		return y.untaken(err)
@@ -337,7 +346,7 @@ func (y *carried) end(n int) error {
 	if err := y.c.readValue(n, &e); err != nil {
 		return err
 	}
-	y.stays = y.stay()
+	y.remain()
 	if y.half != nil {
 		y.content.detach()
 		_ = y.half.Close()

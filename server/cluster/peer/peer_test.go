@@ -348,3 +348,28 @@ func TestAHomeThatIsNoHomeAnyMoreSaysWhatItJudged(t *testing.T) {
 		t.Errorf("got %v, want %v with what was judged", err, ErrMoved)
 	}
 }
+
+func TestAHomeUpgradesForAClientWhoLeft(t *testing.T) {
+	over := make(chan struct{})
+	p := newPair(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(over)
+		<-r.Context().Done()
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Error("the home reads from a client who left")
+		}
+		_ = conn.Close()
+	}, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	r, _ := http.NewRequestWithContext(ctx, http.MethodGet, p.entry.URL, nil)
+	if _, err := p.entry.Client().Do(r); err == nil {
+		t.Error("there is a response")
+	}
+	<-over
+}
