@@ -32,7 +32,7 @@ export async function goTests(packages, { race = true } = {}) {
     '-vet=off', // a step of its own vets all
     `-p=${race ? 3 : 2}`,
     '-parallel=8',
-    '-timeout=1h',
+    '-timeout=30m',
     '-json',
     ...packages,
   ]
@@ -69,11 +69,22 @@ function take({ Action, Package, Test, Output, ImportPath, Elapsed, Key, Value }
       if (Test || Action === 'build-fail') count.failed++
       say(`FAIL  ${name}`)
       write(outputs.get(name) ?? '')
+      if (Package && !Test) tellOpen(Package, outputs)
       break
     default:
       return
   }
   outputs.delete(name)
+}
+
+/** Prints the output of the tests that were running when their package ended: that of a dump of goroutines, too. */
+function tellOpen(name, outputs) {
+  for (const [test, output] of outputs) {
+    if (!test.startsWith(`${name} `)) continue
+    say(`      ${test} had not ended`)
+    write(output)
+    outputs.delete(test)
+  }
 }
 
 function reason(output = '') {
