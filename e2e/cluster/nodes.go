@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,8 @@ type Options struct {
 	Flags []string
 	// Binary is the gateway. Empty means the one that GATEWAY_BINARY names, or that it is built.
 	Binary string
+	// Stderr is where nodes log. Nil means in a file of Dir each.
+	Stderr *os.File
 	// Cables puts a cable before everything that a node has with NATS and with the nodes that connect
 	// to it, so that it can be cut off.
 	Cables bool
@@ -102,7 +105,7 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	for i := range o.Count {
 		name := fmt.Sprintf("node%d", i+1)
 		n := &Node{
-			Name: name, Address: "127.0.0.1:" + strconv.Itoa(ports[i]), binary: o.Binary, log: filepath.Join(o.Dir, name+".log"),
+			Name: name, Address: "127.0.0.1:" + strconv.Itoa(ports[i]), binary: o.Binary, log: filepath.Join(o.Dir, name+".log"), stderr: o.Stderr,
 		}
 		c.All = append(c.All, n)
 		n.args = append([]string{"--listen", n.Address, "--public-url", "http://{label}.localhost:" + port + "/", "--node", name}, o.Flags...)
@@ -185,6 +188,7 @@ type Node struct {
 	ToNATS, FromPeers *cable.Cable
 
 	binary, log string
+	stderr      *os.File // in place of log; nil if nothing is
 	args        []string
 
 	mu      sync.Mutex // guards below
@@ -203,7 +207,7 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	defer log.Close()
 	process := exec.Command(n.binary, n.args...)
-	process.Stdout, process.Stderr = log, log
+	process.Stdout, process.Stderr = log, cmp.Or(n.stderr, log)
 	if err := process.Start(); err != nil {
 		return err
 	}

@@ -1,5 +1,6 @@
 // Command up starts three gateways that are one, their NATS server and a balancer without affinity,
-// for trying: go run ./e2e/cluster/up. It prints the URL, and ends everything with itself.
+// for trying: go run ./e2e/cluster/up. It prints the URL and what the gateways log, and ends everything
+// with itself.
 package main
 
 import (
@@ -20,7 +21,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, cluster.Options{Listen: *listen, Count: *count, EachRequest: *eachRequest, Flags: flag.Args()}); err != nil {
+	if err := run(ctx, cluster.Options{Listen: *listen, Count: *count, Stderr: os.Stderr, EachRequest: *eachRequest, Flags: flag.Args()}); err != nil {
 		fmt.Fprintln(os.Stderr, "up:", err)
 		os.Exit(1)
 	}
