@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/fnv"
+	"maps"
 	"sync"
 	"syscall"
 	"time"
@@ -21,6 +22,7 @@ type peers struct {
 	mute  map[processOf]time.Time // since when a node has answered no ping
 	cut   map[processOf]time.Time // when a node could not be reached that has answered no ping since
 	fresh map[processOf]time.Time // since when a node is a home of which no heartbeat has come
+	told  map[string]bool         // the nodes that the metrics name
 }
 
 // processOf names a run of a node.
@@ -46,7 +48,7 @@ const (
 )
 
 func newPeers(n *Node) *peers {
-	return &peers{n: n, dead: map[processOf]time.Time{}, mute: map[processOf]time.Time{}, cut: map[processOf]time.Time{}, fresh: map[processOf]time.Time{}}
+	return &peers{n: n, dead: map[processOf]time.Time{}, mute: map[processOf]time.Time{}, cut: map[processOf]time.Time{}, fresh: map[processOf]time.Time{}, told: map[string]bool{}}
 }
 
 // at returns where the home of a claim takes connections, or no address if that is still to come. It reports
@@ -175,29 +177,35 @@ func (p *peers) bury(of processOf, why string) {
 
 // look pings the other nodes, and buries those that are gone.
 func (p *peers) look(ctx context.Context) {
+	nodes := p.n.options.Engine.Nodes()
 	var asked sync.WaitGroup
-	for _, l := range p.n.options.Engine.Nodes() {
+	for _, l := range nodes {
 		if l.Name == p.n.options.Name {
 			continue
 		}
 		asked.Go(func() { p.ping(ctx, l) })
 	}
 	asked.Wait()
+	p.forget(nodes)
+}
+
+// forget forgets the processes that are not among the nodes.
+func (p *peers) forget(nodes []engine.Live) {
+	names, runs := map[string]bool{}, map[processOf]bool{}
+	for _, l := range nodes {
+		names[l.Name], runs[processOf{l.Name, l.Run}] = true, true
+	}
+	old := func(_ processOf, since time.Time) bool { return time.Since(since) > deadTime }
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for of, since := range p.cut {
-		if l, known := p.n.options.Engine.Node(of.node); (!known || l.Run != of.run) && time.Since(since) > deadTime {
-			delete(p.cut, of)
-		}
-	}
-	for of, since := range p.fresh {
-		if time.Since(since) > deadTime {
-			delete(p.fresh, of)
-		}
-	}
-	for of, since := range p.dead {
-		if time.Since(since) > deadTime {
-			delete(p.dead, of)
+	maps.DeleteFunc(p.mute, func(of processOf, _ time.Time) bool { return !runs[of] })
+	maps.DeleteFunc(p.cut, func(of processOf, since time.Time) bool { return !runs[of] && old(of, since) })
+	maps.DeleteFunc(p.fresh, old)
+	maps.DeleteFunc(p.dead, old)
+	for name := range p.told {
+		if !names[name] {
+			delete(p.told, name)
+			p.n.figures.up.DeleteLabelValues(name)
 		}
 	}
 }
@@ -218,6 +226,7 @@ func (p *peers) ping(ctx context.Context, l engine.Live) {
 		since = time.Now()
 		p.mute[of] = since
 	}
+	p.told[l.Name] = true
 	p.mu.Unlock()
 	p.n.figures.up.WithLabelValues(l.Name).Set(boolean(err == nil))
 	switch {

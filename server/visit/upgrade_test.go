@@ -18,7 +18,7 @@ func (c leaving) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-func TestAVisitorWhoLeavesTogetherWithTheProgramIsMissed(t *testing.T) {
+func TestAVisitorWhoLeavesTogetherWithTheProgramIsNoticed(t *testing.T) {
 	tunnel, left := newTunnel(nil, nil), false
 	here, there := net.Pipe()
 	defer there.Close()
@@ -29,6 +29,6 @@ func TestAVisitorWhoLeavesTogetherWithTheProgramIsMissed(t *testing.T) {
 		t.Errorf("read = %d %v, want %v: the program has left", n, err, errStopped)
 	}
 	if !left {
-		t.Error("nobody was told that the visitor has left, and nobody reads again")
+		t.Error("the visitor left unnoticed, and nobody reads again")
 	}
 }

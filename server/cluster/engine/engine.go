@@ -182,6 +182,8 @@ const (
 	leavingTime = time.Second
 	// forgetTime is how long a silent node is remembered.
 	forgetTime = 5 * time.Minute
+	// leftTime is how long it is known that a node has left, for claims whose home it still is.
+	leftTime = 24 * time.Hour
 )
 
 // The errors of [Connect] and Beat that a program acts upon.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -23,10 +24,10 @@ type nodes struct {
 
 	mu     sync.Mutex // guards what follows
 	heard  map[string]*heard
-	left   map[string]string // the last run of each node that has left
-	newest moment            // of any heartbeat
-	round  uint64            // counts how often everything was read
-	lost   bool              // the engine lost data before this round
+	left   map[string]departed // the nodes that have left, by name
+	newest moment              // of any heartbeat
+	round  uint64              // counts how often everything was read
+	lost   bool                // the engine lost data before this round
 }
 
 // heard is the last heartbeat of a node.
@@ -35,6 +36,12 @@ type heard struct {
 	revision uint64
 	moment
 	round uint64
+}
+
+// departed is the last run of a node that has left, and when it left.
+type departed struct {
+	run string
+	at  time.Time
 }
 
 // moment is when a heartbeat came, by the clock of this process and that of the engine.
@@ -46,7 +53,7 @@ func (m moment) since(n moment) time.Duration {
 }
 
 func newNodes(b bucket, node, run string) *nodes {
-	return &nodes{bucket: b, node: node, run: run, heard: make(map[string]*heard), left: make(map[string]string)}
+	return &nodes{bucket: b, node: node, run: run, heard: make(map[string]*heard), left: make(map[string]departed)}
 }
 
 // enter waits until the name is known to be free. It fails with [ErrNameTaken].
@@ -168,7 +175,7 @@ func (n *nodes) Left(name, run string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	_, back := n.heard[name]
-	return !back && n.left[name] == run
+	return !back && n.left[name].run == run
 }
 
 // Nodes implements [Engine].
@@ -199,7 +206,8 @@ func (n *nodes) take(e event) {
 	switch {
 	case e.value == nil:
 		if h != nil {
-			n.left[e.key] = h.Run
+			n.left[e.key] = departed{h.Run, time.Now()}
+			maps.DeleteFunc(n.left, func(_ string, d departed) bool { return time.Since(d.at) > leftTime })
 		}
 		delete(n.heard, e.key)
 		return
