@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"sync"
 	"time"
 
 	"reversehttp/server/cluster/peer"
@@ -13,30 +12,42 @@ import (
 // askTime bounds how long another node may take to answer a request that all are asked.
 const askTime = 2 * time.Second
 
-// Others implements [reversehttp/server/gateway.Elsewhere].
+// Others implements [reversehttp/server/gateway.Elsewhere]. It does not wait for the end of requests to nodes that
+// do not answer in time.
 func (n *Node) Others(r *http.Request) (contents [][]byte) {
 	ctx, cancel := context.WithTimeout(r.Context(), askTime)
 	defer cancel()
-	r = r.WithContext(ctx)
-	var mu sync.Mutex // guards contents
-	var asked sync.WaitGroup
-	for _, l := range n.options.Engine.Nodes() {
+	nodes := n.options.Engine.Nodes()
+	asked, answers := 0, make(chan []byte, len(nodes))
+	for _, l := range nodes {
 		of := processOf{l.Name, l.Run}
 		if l.Name == n.options.Name || n.peers.isDead(of) || n.peers.isCut(of) {
 			continue
 		}
-		asked.Go(func() {
-			got, err := ask(n.pool, placeOf(l), r)
-			if err != nil || got.status != http.StatusOK {
-				n.log.Warn("a node did not answer what all were asked", "node", l.Name, "path", r.URL.Path, "status", got.status, "error", err)
+		asked++
+		n.running.Go(func() {
+			got, err := ask(n.pool, placeOf(l), r.WithContext(ctx))
+			if err == nil && got.status == http.StatusOK {
+				answers <- got.content.Bytes()
 				return
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			contents = append(contents, got.content.Bytes())
+			left := ctx.Err() == context.Canceled // whoever asks
+			answers <- nil
+			if !left {
+				n.log.Warn("a node did not answer what all were asked", "node", l.Name, "path", r.URL.Path, "status", got.status, "error", err)
+			}
 		})
 	}
-	asked.Wait()
+	for range asked {
+		select {
+		case content := <-answers:
+			if content != nil {
+				contents = append(contents, content)
+			}
+		case <-ctx.Done():
+			return contents
+		}
+	}
 	return contents
 }
 

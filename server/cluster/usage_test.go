@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,23 @@ func TestUsageHasTheLabelsOfAllNodes(t *testing.T) {
 		if got := w.usages(n).Labels; len(got) != len(w.nodes) {
 			t.Errorf("%s lists %+v, want the labels of all nodes", n.name, got)
 		}
+	}
+}
+
+func TestUsageLacksTheLabelsOfNodesThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	w := newQuotaWorld(t, `{"responseBytesPerDay":100000}`)
+	for _, n := range w.nodes {
+		w.await(n, quota.Claims, len(w.nodes))
+	}
+	w.nodes[0].mute.Store(true)
+	defer w.nodes[0].mute.Store(false)
+	var labels []string
+	for _, label := range w.usages(w.nodes[1]).Labels {
+		labels = append(labels, label.Label)
+	}
+	if want := []string{"demo1", "demo2"}; !slices.Equal(labels, want) {
+		t.Errorf("labels = %q, want %q", labels, want)
 	}
 }
 
