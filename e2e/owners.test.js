@@ -74,9 +74,11 @@ async function serve(gateway, label, token, handle) {
   assert.equal(response.status, 201, JSON.stringify(claim))
   const seen = []
   let over = false
+  // A browser may ask for more, such as an icon, while the claim is deleted.
+  const askUntilOver = (...args) => ask(...args).catch((e) => (over ? null : Promise.reject(e)))
   const serving = (async () => {
     while (!over) {
-      const polled = await ask(claim.requests).catch((e) => (over ? null : Promise.reject(e)))
+      const polled = await askUntilOver(claim.requests)
       if (!polled || polled.status === 204) continue
       const { messages } = await polled.json()
       const answers = messages
@@ -89,7 +91,7 @@ async function serve(gateway, label, token, handle) {
           return { type: 'response', id, status: 200, ...handle(target) }
         })
       if (answers.length)
-        await ask(claim.responses, {
+        await askUntilOver(claim.responses, {
           method: 'POST',
           headers: json,
           body: JSON.stringify({ messages: answers }),
