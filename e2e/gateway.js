@@ -1,5 +1,6 @@
 // The real gateway: a binary made by go build, run with flags on a free loopback port. With CLUSTER=1 in the environment
-// it is a cluster, and each request goes to another node than the one before it.
+// it is a cluster, and each request goes to another node than the one before it; with CLUSTER=connections each
+// connection does, byte for byte.
 import { execFileSync, spawn } from 'node:child_process'
 import { on, once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -121,7 +122,8 @@ export class Gateway {
     const at = flags.indexOf('--listen')
     const [, listen] = at < 0 ? [] : flags.splice(at, 2)
     const address = listen ?? `127.0.0.1:${this.port ?? (await freePort())}`
-    return [clusterBinary(), ['--each-request', '--listen', address, '--', ...flags]]
+    const each = process.env.CLUSTER === 'connections' ? [] : ['--each-request']
+    return [clusterBinary(), [...each, '--listen', address, '--', ...flags]]
   }
 
   /** Reads the URLs that it prints. */

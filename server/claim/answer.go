@@ -40,10 +40,18 @@ func (d Delivery) Answer(a *Answer, fits func(*Request) error) (Result, error) {
 	return result, err
 }
 
-// give is Answer without waiting, and returns the exchange too if a was accepted.
-func (d Delivery) give(a *Answer, fits func(*Request) error) (result Result, given *Exchange, err error) {
+// give is Answer without waiting. It returns the doubt, if there is one, that the visitor's node has the
+// answer.
+func (d Delivery) give(a *Answer, fits func(*Request) error) (result Result, about *doubt, err error) {
 	a.hash = hashAnswer(a) // before the claim is locked: content may be long
-	same := func(t tombstone) bool { return t.answer == a.hash && (!a.relayed || t.parts >= 0) }
+	same := func(t tombstone) bool {
+		same := t.answer == a.hash && (!a.relayed || t.parts >= 0)
+		if same {
+			about = d.session.tombs.doubts[d.id]
+		}
+		return same
+	}
+	var given *Exchange
 	var fault error
 	if d.session.adopted {
 		d.await()
@@ -51,6 +59,7 @@ func (d Delivery) give(a *Answer, fits func(*Request) error) (result Result, giv
 	result, err = d.settle(same, func(x *Exchange) Result {
 		switch {
 		case x.state == answering && a.hash == x.parts.head && x.parts.seq >= 0:
+			about = d.session.tombs.doubts[d.id]
 			return Duplicate
 		case x.state == answering:
 			return Conflict
@@ -68,15 +77,21 @@ func (d Delivery) give(a *Answer, fits func(*Request) error) (result Result, giv
 		} else {
 			x.finish(Done, a, nil)
 		}
+		if a.confirms == nil { // of which nothing is confirmed before that is known
+			about = d.session.tombs.doubtOf(x)
+		}
 		return Accepted
 	})
 	if given != nil {
 		given.hold.Relieve()
+		if about != nil {
+			about.watch()
+		}
 	}
 	if fault != nil {
 		return result, nil, fault
 	}
-	return result, given, err
+	return result, about, err
 }
 
 // Abort gives up an exchange: the visitor gets [ErrHandlerFailed], or a streamed answer that

@@ -219,6 +219,58 @@ func TestAnAnswerIsAcceptedOnceItsEntryHasIt(t *testing.T) {
 	}
 }
 
+func TestARepeatedAnswerSharesTheDoubtAboutTheFirst(t *testing.T) {
+	for taken, want := range map[bool][]Result{true: {Accepted, Duplicate, Duplicate}, false: {Late, Late, Late}} {
+		inScene(t, Options{}, func(t *testing.T, s *scene) {
+			var say func(bool)
+			one := s.session()
+			v := s.request(&Request{Method: "POST", Target: "/", Entry: &beside{say: func(f func(bool)) { say = f }}})
+			s.one(one, nil)
+			var got []Result
+			var mu sync.Mutex // guards got
+			var answering sync.WaitGroup
+			for range want {
+				answering.Go(func() {
+					result, err := one.Delivery(v.x.ID()).Answer(&Answer{Status: 200}, nil)
+					if err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					got = append(got, result)
+				})
+				synctest.Wait() // the first comes first
+			}
+			if len(got) > 0 {
+				t.Errorf("%v before the entry said anything", got)
+			}
+			say(taken)
+			answering.Wait()
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("taken: %v: %v, want %v", taken, got, want)
+			}
+			if len(one.tombs.doubts) > 0 {
+				t.Errorf("%d doubts are kept", len(one.tombs.doubts))
+			}
+		})
+	}
+}
+
+func TestAnAnswerIsJudgedThoughItsProgramHasLeft(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		var say func(bool)
+		one := s.session()
+		v := s.request(&Request{Method: "POST", Target: "/", Entry: &beside{say: func(f func(bool)) { say = f }}})
+		s.one(one, nil)
+		if _, _, err := Give(one.Delivery(v.x.ID()), &Answer{Status: 200}, nil); err != nil {
+			t.Fatal(err)
+		}
+		say(false)
+		s.answer(one, v.x, 200, Late)
+	})
+}
+
 func TestAnAnswerOnALinkIsConfirmedOnceItsEntryHasIt(t *testing.T) {
 	for taken, want := range map[bool]Result{true: Accepted, false: Late} {
 		inScene(t, Options{}, func(t *testing.T, s *scene) {

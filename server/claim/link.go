@@ -143,8 +143,11 @@ func (l *Link) Answer(id string, a *Answer, fits func(*Request) error, w Windows
 	}
 	d := l.poll.session.Delivery(id)
 	if !a.More {
-		result, x, err := d.give(a, fits)
-		return result, err == nil && result == Accepted && l.takenLater(id, x), err
+		result, doubt, err := d.give(a, fits)
+		if doubt != nil {
+			l.confirmOnce(doubt, result)
+		}
+		return result, doubt != nil, err
 	}
 	if !l.current() {
 		result, _, err = d.give(a, fits)

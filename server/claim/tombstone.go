@@ -13,6 +13,7 @@ type tombstones struct {
 	byID    map[string]tombstone
 	order   fifo[string] // ids, oldest first
 	expiry  lazyTimer
+	doubts  map[string]*doubt // about answers that were accepted, by exchange; nil until there is one
 }
 
 // tombstoneWeight is what one costs in memory, in bytes.
@@ -55,6 +56,20 @@ func (t *tombstones) remember(x *Exchange, a *Answer) {
 	}
 	t.expiry.arm(t.session.claim.registry.times.Tombstone)
 	t.byID[id] = tombstone{at: time.Now(), number: x.number, answer: answer, parts: parts, ended: x.outcome, late: x.unheard()}
+}
+
+// doubtOf begins the doubt about the answer of an exchange, or returns nil if the visitor is at this node. The
+// caller holds claim.mu.
+func (t *tombstones) doubtOf(x *Exchange) *doubt {
+	if x.request.Entry == nil {
+		return nil
+	}
+	if t.doubts == nil {
+		t.doubts = make(map[string]*doubt)
+	}
+	u := &doubt{x: x, tombs: t}
+	t.doubts[x.id] = u
+	return u
 }
 
 // miss notes that the answer to an exchange reached nobody. The caller holds claim.mu.
