@@ -58,6 +58,7 @@ type Node struct {
 	looks    *rate.Limiter
 	figures  *figures
 	pulse    *pulse
+	past     past
 
 	ends     context.CancelFunc
 	ended    context.Context
@@ -176,8 +177,12 @@ func (n *Node) isSelf(h engine.Home) bool {
 	return h.Node == n.options.Name && h.Run == n.options.Run
 }
 
-// changed deposes this node as the home of a label that another node has taken.
+// changed deposes this node as the home of a label that another node has taken, and notes where a claim was kept
+// that has ended.
 func (n *Node) changed(c engine.Change) {
+	if c.Ended && !c.Lost {
+		n.past.ended(c.Label, c.Home)
+	}
 	if n.isSelf(c.Home) && !c.Ended || n.registry.Lookup(c.Label) == nil {
 		return
 	}

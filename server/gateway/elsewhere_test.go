@@ -45,6 +45,8 @@ func (h *home) Pass(w http.ResponseWriter, r *http.Request, label string, _ *cla
 	return true
 }
 
+func (h *home) Recall(http.ResponseWriter, *http.Request, string) bool { return false }
+
 func (h *home) EntryOf(*http.Request) claim.Entry { return nil }
 func (h *home) Has(string) bool                   { return false }
 func (h *home) Leave(context.Context)             {}
