@@ -10,7 +10,7 @@ import { visit } from './visitor.js'
 describe('a page at a cluster', { skip: noBrowser || noNATS() }, () => {
   let gateway, browser
   before(async () => {
-    gateway = await Gateway.startCluster()
+    gateway = await Gateway.startCluster('requests')
     browser = await startBrowser()
   })
   after(async () => {

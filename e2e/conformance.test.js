@@ -61,16 +61,31 @@ ${text}`,
     return judge('--only', '^request/(get|content-utf8)$|^end', gateway.url, process.execPath, path)
   }
 
-  test('our gateway passes', async () => {
+  /** Judges a gateway that passes, and returns the report. */
+  async function judgeGood(gateway) {
     const { code, stdout, stderr } = await judge('--json', '--longest', '2s', gateway.url)
     const report = JSON.parse(stdout)
     const failed = report.groups.flatMap((g) => g.cases.filter((c) => c.failure))
     assert.deepEqual([code, failed], [0, []], stderr)
     assert.ok(report.passed > 1000, `${report.passed} passed`)
+    return report
+  }
+
+  test('our gateway passes', async () => {
+    const report = await judgeGood(gateway)
     const forms = ['json', 'ndjson', 'sse', 'framed', 'json by link', 'framed by link']
     for (const form of forms) {
       const group = report.groups.find((g) => g.name === `exchanges, ${form}`)
       assert.ok(group.cases.length > 80, form)
+    }
+  })
+
+  test('three of our gateways pass as one', async () => {
+    const cluster = await Gateway.startCluster('connections')
+    try {
+      await judgeGood(cluster)
+    } finally {
+      await cluster.stop()
     }
   })
 

@@ -56,13 +56,14 @@ export class Gateway {
   /** The URLs of the metrics of a cluster's nodes. */
   nodes = []
   #flags
-  #clustered
+  #each
   #child
   #log = ''
 
-  constructor(flags, clustered = !!process.env.CLUSTER) {
+  /** Each is what goes to another node than the one before: requests or connections. Without it there is one node. */
+  constructor(flags, each = process.env.CLUSTER === '1' ? 'requests' : process.env.CLUSTER) {
     this.#flags = flags
-    this.#clustered = clustered
+    this.#each = each
   }
 
   /** Starts a gateway with flags. Without --listen it uses a free port. */
@@ -72,9 +73,9 @@ export class Gateway {
     return gateway
   }
 
-  /** Starts three gateways that run as one. */
-  static async startCluster(...flags) {
-    const gateway = new Gateway(flags, true)
+  /** Starts three gateways that run as one, each of whose requests or connections goes to another. */
+  static async startCluster(each) {
+    const gateway = new Gateway([], each)
     await gateway.start()
     return gateway
   }
@@ -93,9 +94,9 @@ export class Gateway {
 
   /** Starts it, on the same port as before if there was one. */
   async start() {
-    const [path, flags] = this.#clustered ? await this.#cluster() : this.#single()
+    const [path, flags] = this.#each ? await this.#cluster() : this.#single()
     const child = spawn(path, flags, { stdio: ['ignore', 'pipe', 'pipe'] })
-    const group = this.#clustered ? clusters : running
+    const group = this.#each ? clusters : running
     group.add(child)
     child.on('exit', () => group.delete(child))
     child.stderr.on('data', (chunk) => (this.#log += chunk))
@@ -103,7 +104,7 @@ export class Gateway {
     try {
       await this.#read(child.stdout)
     } catch (e) {
-      child.kill(this.#clustered ? 'SIGTERM' : 'SIGKILL') // it would keep this process alive
+      child.kill(this.#each ? 'SIGTERM' : 'SIGKILL') // it would keep this process alive
       throw e
     }
     this.port = Number(new URL(this.url).port)
@@ -122,13 +123,13 @@ export class Gateway {
     const at = flags.indexOf('--listen')
     const [, listen] = at < 0 ? [] : flags.splice(at, 2)
     const address = listen ?? `127.0.0.1:${this.port ?? (await freePort())}`
-    const each = process.env.CLUSTER === 'connections' ? [] : ['--each-request']
+    const each = this.#each === 'requests' ? ['--each-request'] : []
     return [clusterBinary(), [...each, '--listen', address, '--', ...flags]]
   }
 
   /** Reads the URLs that it prints. */
   async #read(stdout) {
-    const count = this.#clustered ? 3 : 0
+    const count = this.#each ? 3 : 0
     const signal = AbortSignal.timeout(startMs)
     this.url = undefined
     this.nodes = []

@@ -99,7 +99,7 @@ func (n *Node) Start(l net.Listener, g *gateway.Gateway) {
 	})
 	context.AfterFunc(n.ended, func() { _ = l.Close() })
 	n.options.Engine.Changed(n.changed)
-	n.running.Go(n.beat)
+	n.running.Go(func() { beat(n) })
 	n.running.Go(func() { watch(n) })
 	n.running.Go(func() { n.pulse.run(n.ended, n.log) })
 }
@@ -214,7 +214,7 @@ func (n *Node) depose(c engine.Change) {
 }
 
 // beat informs the other nodes that this one lives, until it ends.
-func (n *Node) beat() {
+func beat(n *Node) {
 	tick := time.NewTicker(engine.BeatTime)
 	defer tick.Stop()
 	for {

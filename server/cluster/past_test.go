@@ -44,6 +44,35 @@ func TestSessionsOfAnEndedClaimAreServedByAnyNode(t *testing.T) {
 	}
 }
 
+func TestARequestOfAnotherNodesVisitorIsReplayed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	home, other := w.nodes[0], w.nodes[1]
+	p := w.byHand(home, "demo")
+	var claim schema.ClaimAnswer
+	p.call(http.MethodPost, "http://gateway.example/claims", `{"label":"demo","token":"secret","inspect":true}`, &claim)
+	p.ClaimAnswer = claim
+	visited := make(chan error, 1)
+	go func() {
+		_, _, err := w.visitAt(other, http.MethodPost, "demo", "/hook", "hello")
+		visited <- err
+	}()
+	id := p.poll()
+	p.answer(id)
+	if err := <-visited; err != nil {
+		t.Fatal(err)
+	}
+	p.client = &http.Client{Transport: dialing(other)}
+	var replay schema.ReplayAnswer
+	p.call(http.MethodPost, claim.Exchanges+"/"+id+"/replay", "{}", &replay)
+	if again := p.poll(); again != replay.ID || replay.ID == "" {
+		t.Errorf("the program gets %q, want the replay %q", again, replay.ID)
+	}
+	if got := p.answer(replay.ID); len(got) != 1 || got[0].Status != schema.ResultAccepted {
+		t.Errorf("the answer to the replay: %+v, want accepted", got)
+	}
+}
+
 func TestWhereAClaimWasKeptIsKnownForAWhile(t *testing.T) {
 	t.Parallel()
 	var p past

@@ -66,8 +66,8 @@ func newRecording(e claim.Event) *recording {
 // recordingOf returns a recording of a request, without its content.
 func recordingOf(id string, of *claim.Request, begun time.Time) *recording {
 	r := *of
-	r.Content, r.Interims = nil, nil
-	r.Fields = slices.Clone(r.Fields) // the visitor's door has them in a larger place
+	r.Content, r.Interims, r.Entry = nil, nil, nil // which are over with the exchange
+	r.Fields = slices.Clone(r.Fields)              // the visitor's door has them in a larger place
 	return &recording{id: id, request: r, begun: begun, queued: begun, fields: claim.WeightOf(r.Fields) + len(r.Target) + len(r.URL) + len(r.Tracestate)}
 }
 
