@@ -115,3 +115,59 @@ func TestSmallAnswersDoNotWaitForLargeOnes(t *testing.T) {
 		})
 	}
 }
+
+// held is a transport that holds all posts of answers.
+type held struct {
+	http.RoundTripper
+	let   chan struct{} // closed
+	posts atomic.Int64
+}
+
+func (h *held) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/responses") {
+		h.posts.Add(1)
+		<-h.let
+	}
+	return h.RoundTripper.RoundTrip(r)
+}
+
+func TestAnswersWaitForAShortPostAndForNoLongOne(t *testing.T) {
+	inBubble(t, func(t *testing.T, g *gateway.Gateway, client *http.Client) {
+		way := &held{RoundTripper: client.Transport, let: make(chan struct{})}
+		s, ended := begin(t, &http.Client{Transport: way}, reversehttp.Options{Transport: reversehttp.TransportStream}, func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "small")
+		})
+		var all []*visitor
+		visit := func(n int) {
+			for range n {
+				all = append(all, visitURL(client, "GET", s.URL()))
+			}
+			synctest.Wait()
+		}
+		for _, step := range []struct {
+			visitors int
+			after    time.Duration
+			posts    int64
+		}{
+			{1, 0, 1},                    // at once
+			{10, 0, 1},                   // the post has just begun
+			{0, 4 * time.Millisecond, 2}, // the post takes long
+			{1, 0, 3},                    // posts take long
+			{1, 0, 4},
+			{10, time.Second, 4}, // no more than four
+		} {
+			visit(step.visitors)
+			time.Sleep(step.after)
+			synctest.Wait()
+			if got := way.posts.Load(); got != step.posts {
+				t.Errorf("after %d visitors: %d posts, want %d", len(all), got, step.posts)
+			}
+		}
+		close(way.let)
+		for _, v := range all {
+			check(t, v, "200 small")
+		}
+		_ = s.Close()
+		_ = ended()
+	})
+}
