@@ -61,7 +61,8 @@ export class Gateway {
   #log = ''
 
   /** Each is what goes to another node than the one before: requests or connections. Without it there is one node. */
-  constructor(flags, each = process.env.CLUSTER === '1' ? 'requests' : process.env.CLUSTER) {
+  constructor(flags, each = { 1: 'requests', connections: 'connections' }[process.env.CLUSTER]) {
+    if (process.env.CLUSTER && !each) throw new Error('CLUSTER is 1 or connections')
     this.#flags = flags
     this.#each = each
   }

@@ -40,14 +40,14 @@ func (d Delivery) Answer(a *Answer, fits func(*Request) error) (Result, error) {
 	return result, err
 }
 
-// give is Answer without waiting. It returns the doubt, if there is one, that the visitor's node has the
+// give is Answer without waiting. It returns the doubt, if there is one, whether the visitor's node has the
 // answer.
 func (d Delivery) give(a *Answer, fits func(*Request) error) (result Result, about *doubt, err error) {
 	a.hash = hashAnswer(a) // before the claim is locked: content may be long
 	same := func(t tombstone) bool {
 		same := t.answer == a.hash && (!a.relayed || t.parts >= 0)
 		if same {
-			about = d.session.tombs.doubts[d.id]
+			about = d.session.tombs.doubts[d.id].shared()
 		}
 		return same
 	}
@@ -59,7 +59,7 @@ func (d Delivery) give(a *Answer, fits func(*Request) error) (result Result, abo
 	result, err = d.settle(same, func(x *Exchange) Result {
 		switch {
 		case x.state == answering && a.hash == x.parts.head && x.parts.seq >= 0:
-			about = d.session.tombs.doubts[d.id]
+			about = d.session.tombs.doubts[d.id].shared()
 			return Duplicate
 		case x.state == answering:
 			return Conflict

@@ -257,6 +257,29 @@ func TestARepeatedAnswerSharesTheDoubtAboutTheFirst(t *testing.T) {
 	}
 }
 
+func TestFewRepeatsShareADoubt(t *testing.T) {
+	inScene(t, Options{}, func(t *testing.T, s *scene) {
+		var say func(bool)
+		one := s.session()
+		v := s.request(&Request{Method: "POST", Target: "/", Entry: &beside{say: func(f func(bool)) { say = f }}})
+		s.one(one, nil)
+		waits := 0
+		for i := range 10 * mostRepeats {
+			result, taken, err := Give(one.Delivery(v.x.ID()), &Answer{Status: 200}, nil)
+			if want := map[bool]Result{true: Accepted, false: Duplicate}[i == 0]; result != want || err != nil {
+				t.Fatalf("answer %d: %v, %v; want %v", i, result, err, want)
+			}
+			if taken != nil {
+				waits++
+			}
+		}
+		if waits != 1+mostRepeats {
+			t.Errorf("%d answers wait, want the first and %d repeats", waits, mostRepeats)
+		}
+		say(true)
+	})
+}
+
 func TestAnAnswerIsJudgedThoughItsProgramHasLeft(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
 		var say func(bool)

@@ -34,6 +34,17 @@ type doubt struct {
 	waits  []func()
 }
 
+// mostRepeats is how many repeats of an answer share a doubt. A further one is a [Duplicate] at once.
+const mostRepeats = 16
+
+// shared returns u for one more repeat of its answer, or nil if it has too many or is nil. The caller holds claim.mu.
+func (u *doubt) shared() *doubt {
+	if u == nil || len(u.waits) > mostRepeats {
+		return nil
+	}
+	return u
+}
+
 // watch ends the doubt once the entry, or its silence, has said whether it has the beginning: also if the
 // program has left.
 func (u *doubt) watch() {
@@ -42,7 +53,9 @@ func (u *doubt) watch() {
 		c.mu.Lock()
 		u.over = true
 		u.result, u.err = u.judge(taken)
-		delete(u.tombs.doubts, u.x.id)
+		if u.tombs.doubts[u.x.id] == u {
+			delete(u.tombs.doubts, u.x.id)
+		}
 		waits := u.waits
 		c.mu.Unlock()
 		for _, f := range waits {
@@ -78,7 +91,9 @@ func (u *doubt) judge(taken bool) (Result, error) {
 	case u.x.claim.gone == ErrMoved:
 		return Unknown, ErrMoved // the entry asks the new home, where the answer is as good
 	}
-	u.tombs.miss(u.x.id)
+	if u.tombs.doubts[u.x.id] == u { // and no later exchange of that name
+		u.tombs.miss(u.x.id)
+	}
 	u.x.abandon() // unless it has ended
 	return Late, nil
 }

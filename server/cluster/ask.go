@@ -31,7 +31,7 @@ func (n *Node) Others(r *http.Request) (contents [][]byte) {
 				answers <- got.content.Bytes()
 				return
 			}
-			left := ctx.Err() == context.Canceled // the one who asks
+			left := ctx.Err() == context.Canceled // the asker has
 			answers <- nil
 			if !left {
 				n.log.Warn("a node did not answer what all were asked", "node", l.Name, "path", r.URL.Path, "status", got.status, "error", err)

@@ -27,9 +27,9 @@ type lastHome struct {
 }
 
 const (
-	// pastTime is how long it is known where a claim was kept.
+	// pastTime is how long a node remembers where a claim was kept.
 	pastTime = 2 * time.Minute
-	// mostPast is of how many claims it is known.
+	// mostPast bounds how many of them it remembers.
 	mostPast = 1 << 16
 )
 
@@ -61,19 +61,32 @@ func (p *past) home(label string) (engine.Home, bool) {
 // Recall implements [reversehttp/server/gateway.Elsewhere].
 func (n *Node) Recall(w http.ResponseWriter, r *http.Request, label string) bool {
 	home, known := n.past.home(label)
-	if !known || n.isSelf(home) || n.peers.isCut(processOf{home.Node, home.Run}) {
+	if !known || n.isSelf(home) {
 		return false
 	}
 	at, alive := n.peers.at(home)
 	if !alive || at.Address == "" {
 		return false
 	}
+	if n.peers.isCut(processOf{home.Node, home.Run}) {
+		unreached(w, r, schema.CodeUnavailable)
+		return true
+	}
 	content := peer.NewContent(w, r)
 	defer content.Stop()
 	n.figures.carried.WithLabelValues("program").Inc()
 	if err := n.pool.Carry(w, r, content, at, "", nil); err != nil {
-		p := &problem.Problem{Code: schema.CodeNoClaim, Unread: true}
-		p.Write(w, r)
+		code := schema.CodeUnavailable
+		if n.peers.blame(home, err) { // what its sessions held is gone with it
+			code = schema.CodeNoClaim
+		}
+		unreached(w, r, code)
 	}
 	return true
+}
+
+// unreached answers a program's request that no other node has answered.
+func unreached(w http.ResponseWriter, r *http.Request, code schema.Code) {
+	p := &problem.Problem{Code: code, Unread: true}
+	p.Write(w, r)
 }

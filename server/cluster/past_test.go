@@ -44,6 +44,23 @@ func TestSessionsOfAnEndedClaimAreServedByAnyNode(t *testing.T) {
 	}
 }
 
+func TestANodeThatHasNotHeardOfTheEndOfAClaimServesItsSessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	home, other := w.nodes[0], w.nodes[1]
+	p := w.byHand(home, "demo")
+	for !other.node.Has("demo") {
+		time.Sleep(5 * time.Millisecond)
+	}
+	w.engine.Hold(other.name)
+	p.call(http.MethodDelete, p.Claim, "", nil)
+	p.client = &http.Client{Transport: dialing(other)}
+	var why struct{ Code schema.Code }
+	if p.call(http.MethodGet, p.Requests, "", &why); why.Code != schema.CodeClaimDeleted || !other.node.Has("demo") {
+		t.Errorf("a poll: %q, want %s", why.Code, schema.CodeClaimDeleted)
+	}
+}
+
 func TestARequestOfAnotherNodesVisitorIsReplayed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2)

@@ -189,7 +189,7 @@ func (p *peers) look(ctx context.Context) {
 	p.forget(nodes)
 }
 
-// forget forgets the processes that are not among the nodes.
+// forget forgets the processes that are not among the nodes, or about which nothing new is known for long.
 func (p *peers) forget(nodes []engine.Live) {
 	names, runs := map[string]bool{}, map[processOf]bool{}
 	for _, l := range nodes {

@@ -86,6 +86,7 @@ func (t *trip) travel() bool {
 	defer func() { t.content.Stop() }()
 	ctx := t.r.Context()
 	var err error
+	var moved *peer.Node // the home that no longer keeps the claim
 	for tries := range mostTries {
 		if tries > 1 {
 			select {
@@ -98,6 +99,12 @@ func (t *trip) travel() bool {
 		if home, err = t.n.home(ctx, t.label, tries > 0); err != nil {
 			if err == claim.ErrNoRecord && !t.begun {
 				return false
+			}
+			if err == claim.ErrNoRecord && moved != nil && t.hold == nil && t.content.Whole() {
+				t.label = "" // it ended there, and its sessions are remembered there
+				if err = t.carry(*moved); err == nil {
+					return true
+				}
 			}
 			break
 		}
@@ -132,6 +139,9 @@ func (t *trip) travel() bool {
 		}
 		if err = t.carry(at); err == nil {
 			return true
+		}
+		if moved = nil; errors.Is(err, peer.ErrMoved) {
+			moved = &at
 		}
 		var lost *peer.Lost
 		if errors.As(err, &lost) && !t.spared(home, lost) {

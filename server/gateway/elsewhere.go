@@ -26,8 +26,8 @@ type Elsewhere interface {
 	Visit(w http.ResponseWriter, r *http.Request, label string, hold *budget.Hold, before *claim.Note) bool
 	// Pass does the same with a program's request; before is nil unless this node began to serve it.
 	Pass(w http.ResponseWriter, r *http.Request, label string, before *claim.Note) bool
-	// Recall has the node that kept the claim of a label until it ended serve a request for a session of that
-	// claim. It reports false, and has done nothing, if that is this node, or too long ago.
+	// Recall has the node that kept the claim of a label until it ended serve a program's request. It reports
+	// false, and has done nothing, if that is this node, is gone, or was too long ago.
 	Recall(w http.ResponseWriter, r *http.Request, label string) bool
 	// Has reports whether a node keeps the claim of a label, as far as this one knows.
 	Has(label string) bool

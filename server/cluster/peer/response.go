@@ -124,6 +124,9 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	w.gone = true
 	w.call.in.reopen()
+	if w.call.hasLeft() {
+		w.call.in.end(errLeft)
+	}
 	_ = w.c.SetWriteDeadline(time.Time{})
 	if err := w.c.send(kindHijacked, nil, true); err != nil {
 		return nil, nil, err

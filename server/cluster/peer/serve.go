@@ -356,6 +356,13 @@ func (l *Call) read() error {
 	}
 }
 
+// hasLeft reports whether the sender of the request has left.
+func (l *Call) hasLeft() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gone
+}
+
 // leave informs the handler that the sender of the request has left. closed says that they closed
 // their connection.
 func (l *Call) leave(closed bool) {
