@@ -7,26 +7,23 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 
 	"reversehttp/schema"
 	"reversehttp/schema/envelope"
 )
 
-// Answers are posted by the goroutines of their handlers. While one posts, others leave their answers to
-// it, and it takes all that wait when it returns. So a single answer is sent at once, and many share a
-// request. Where a post takes longer than shortPost, up to mostPosts are under way at a time.
+// Answers are posted by the goroutines of their handlers. At most mostPosts of them post at a time;
+// others leave their answers to the first that returns, which takes all that wait. So a single
+// answer is sent at once, and many share a request.
 //
 // Large answers, and beginnings of streams with much content, wait in a separate list and do not
 // delay small ones: one post is always left for small answers. While large ones wait, one post is
 // for them.
 
-// With latency every post in flight shortens the wait of the next answer. Without it more than one
-// only makes batches smaller.
-const (
-	mostPosts = 4
-	shortPost = 3 * time.Millisecond
-)
+// With latency every post in flight shortens the wait of the next answer. Without it more than a
+// few only make batches smaller (BenchmarkVisits: no difference from 1 to 4, half the speed with
+// 8).
+const mostPosts = 4
 
 const (
 	// The size in bytes from which a message counts as large.
@@ -40,12 +37,8 @@ const (
 type outbox struct {
 	mu           sync.Mutex // guards what follows
 	small, large []*exchange
-	posting      int         // posts that are under way
-	heavy        int         // those with large answers
-	slow         bool        // posts take longer than shortPost
-	began        time.Time   // when the last one began
-	late         *time.Timer // looks whether one takes too long; nil until answers wait for one
-	looks        bool        // it runs
+	posting      int // posts that are under way
+	heavy        int // those with large answers
 }
 
 // poster posts the answers of a session.
@@ -88,73 +81,24 @@ func (p *poster) postAll(xs []*exchange) {
 			o.small = append(o.small, x)
 		}
 	}
-	if !o.begins() {
-		p.watch()
+	if o.posting == mostPosts {
 		o.mu.Unlock()
 		return
 	}
 	o.posting++
 	o.mu.Unlock()
-	p.run()
-}
-
-// begins reports whether another post is to begin for what waits. The caller holds o.mu.
-func (o *outbox) begins() bool {
-	return o.posting < mostPosts && (o.slow || len(o.small) > 0 && o.posting == o.heavy || len(o.large) > 0 && o.heavy == 0)
-}
-
-// watch has another post begin if the one that answers wait for takes long. The caller holds the lock of the
-// outbox.
-func (p *poster) watch() {
-	o := &p.outbox
-	switch {
-	case o.looks || o.posting == mostPosts:
-		return
-	case o.late == nil:
-		o.late = time.AfterFunc(shortPost, p.look)
-	default:
-		o.late.Reset(shortPost)
-	}
-	o.looks = true
-}
-
-// look is called by the timer of watch.
-func (p *poster) look() {
-	o := &p.outbox
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.looks = false
-	if o.posting == 0 || len(o.small)+len(o.large) == 0 {
-		return
-	}
-	if left := shortPost - time.Since(o.began); left > 0 && !o.slow {
-		o.late.Reset(left)
-		o.looks = true
-		return
-	}
-	if o.slow = true; o.begins() {
-		o.posting++
-		p.session.running.Go(p.run) // which a goroutine that posts still belongs to
-	}
-}
-
-// run posts what waits until nothing does. The caller has counted it.
-func (p *poster) run() {
-	o := &p.outbox
 	for {
 		runtime.Gosched() // what other handlers are about to answer goes in the same post
 		batch, heavy := o.take(p.session.current().Limits)
 		if len(batch) == 0 {
 			return
 		}
-		began := time.Now()
 		p.send(batch)
-		o.mu.Lock()
-		o.slow = time.Since(began) > shortPost
 		if heavy {
+			o.mu.Lock()
 			o.heavy--
+			o.mu.Unlock()
 		}
-		o.mu.Unlock()
 	}
 }
 
@@ -163,7 +107,6 @@ func (p *poster) run() {
 func (o *outbox) take(l schema.Limits) (batch []*exchange, heavy bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.began = time.Now()
 	switch {
 	case len(o.large) > 0 && (o.heavy == 0 || len(o.small) == 0 && o.heavy < mostPosts-1):
 		o.heavy++
