@@ -219,13 +219,20 @@ func TestAnAnswerIsAcceptedOnceItsEntryHasIt(t *testing.T) {
 	}
 }
 
+// doubted has a session take a request from another node, which says by say whether it has the answer.
+func (s *scene) doubted() (one *Session, v *visit, say func(taken bool)) {
+	s.t.Helper()
+	var said func(bool)
+	one = s.session()
+	v = s.request(&Request{Method: "POST", Target: "/", Entry: &beside{say: func(f func(bool)) { said = f }}})
+	s.one(one, nil)
+	return one, v, func(taken bool) { said(taken) }
+}
+
 func TestARepeatedAnswerSharesTheDoubtAboutTheFirst(t *testing.T) {
 	for taken, want := range map[bool][]Result{true: {Accepted, Duplicate, Duplicate}, false: {Late, Late, Late}} {
 		inScene(t, Options{}, func(t *testing.T, s *scene) {
-			var say func(bool)
-			one := s.session()
-			v := s.request(&Request{Method: "POST", Target: "/", Entry: &beside{say: func(f func(bool)) { say = f }}})
-			s.one(one, nil)
+			one, v, say := s.doubted()
 			var got []Result
 			var mu sync.Mutex // guards got
 			var answering sync.WaitGroup
@@ -259,10 +266,7 @@ func TestARepeatedAnswerSharesTheDoubtAboutTheFirst(t *testing.T) {
 
 func TestFewRepeatsShareADoubt(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
-		var say func(bool)
-		one := s.session()
-		v := s.request(&Request{Method: "POST", Target: "/", Entry: &beside{say: func(f func(bool)) { say = f }}})
-		s.one(one, nil)
+		one, v, say := s.doubted()
 		waits := 0
 		for i := range 10 * mostRepeats {
 			result, taken, err := Give(one.Delivery(v.x.ID()), &Answer{Status: 200}, nil)
@@ -282,10 +286,7 @@ func TestFewRepeatsShareADoubt(t *testing.T) {
 
 func TestAnAnswerIsJudgedThoughItsProgramHasLeft(t *testing.T) {
 	inScene(t, Options{}, func(t *testing.T, s *scene) {
-		var say func(bool)
-		one := s.session()
-		v := s.request(&Request{Method: "POST", Target: "/", Entry: &beside{say: func(f func(bool)) { say = f }}})
-		s.one(one, nil)
+		one, v, say := s.doubted()
 		if _, _, err := Give(one.Delivery(v.x.ID()), &Answer{Status: 200}, nil); err != nil {
 			t.Fatal(err)
 		}

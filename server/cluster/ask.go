@@ -17,6 +17,7 @@ const askTime = 2 * time.Second
 func (n *Node) Others(r *http.Request) (contents [][]byte) {
 	ctx, cancel := context.WithTimeout(r.Context(), askTime)
 	defer cancel()
+	question := r.WithContext(ctx)
 	nodes := n.options.Engine.Nodes()
 	asked, answers := 0, make(chan []byte, len(nodes))
 	for _, l := range nodes {
@@ -26,7 +27,7 @@ func (n *Node) Others(r *http.Request) (contents [][]byte) {
 		}
 		asked++
 		n.running.Go(func() {
-			got, err := ask(n.pool, placeOf(l), r.WithContext(ctx))
+			got, err := ask(n.pool, placeOf(l), question)
 			if err == nil && got.status == http.StatusOK {
 				answers <- got.content.Bytes()
 				return

@@ -488,7 +488,6 @@ func TestNodesWithOtherSettingsDoNotJoin(t *testing.T) {
 	if err := refusal(t, n); !strings.HasPrefix(err.Error(), "--public-url is http://{label}.elsewhere.example/ here and "+publicURL+" on node node0") {
 		t.Fatal(err)
 	}
-
 }
 
 // refusal returns why a node does not join, once it knows the other.

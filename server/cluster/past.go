@@ -6,10 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"reversehttp/schema"
+	"reversehttp/server/claim"
 	"reversehttp/server/cluster/engine"
-	"reversehttp/server/cluster/peer"
-	"reversehttp/server/problem"
 )
 
 // past is where claims were kept that ended lately: their sessions may still answer what they hold, and learn
@@ -68,25 +66,18 @@ func (n *Node) Recall(w http.ResponseWriter, r *http.Request, label string) bool
 	if !alive || at.Address == "" {
 		return false
 	}
-	if n.peers.isCut(processOf{home.Node, home.Run}) {
-		unreached(w, r, schema.CodeUnavailable)
+	t := passing(n, w, r, "") // that node keeps the claim no more
+	defer func() { t.content.Stop() }()
+	err := errCut
+	if !n.peers.isCut(processOf{home.Node, home.Run}) {
+		err = t.carry(at)
+	}
+	switch {
+	case err == nil:
 		return true
+	case n.peers.blame(home, err): // what its sessions held is gone with it
+		err = claim.ErrNoClaim
 	}
-	content := peer.NewContent(w, r)
-	defer content.Stop()
-	n.figures.carried.WithLabelValues("program").Inc()
-	if err := n.pool.Carry(w, r, content, at, "", nil); err != nil {
-		code := schema.CodeUnavailable
-		if n.peers.blame(home, err) { // what its sessions held is gone with it
-			code = schema.CodeNoClaim
-		}
-		unreached(w, r, code)
-	}
+	t.fail(err)
 	return true
-}
-
-// unreached answers a program's request that no other node has answered.
-func unreached(w http.ResponseWriter, r *http.Request, code schema.Code) {
-	p := &problem.Problem{Code: code, Unread: true}
-	p.Write(w, r)
 }

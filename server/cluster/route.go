@@ -24,11 +24,17 @@ func (n *Node) Visit(w http.ResponseWriter, r *http.Request, label string, hold 
 
 // Pass implements [reversehttp/server/gateway.Elsewhere].
 func (n *Node) Pass(w http.ResponseWriter, r *http.Request, label string, before *claim.Note) bool {
-	t := &trip{n: n, w: w, r: r, label: label, before: before, refuse: func(p *problem.Problem) {
+	t := passing(n, w, r, label)
+	t.before = before
+	return t.travel()
+}
+
+// passing returns the trip of a program's request.
+func passing(n *Node, w http.ResponseWriter, r *http.Request, label string) *trip {
+	return &trip{n: n, w: w, r: r, label: label, refuse: func(p *problem.Problem) {
 		p.Unread = true
 		p.Write(w, r)
 	}}
-	return t.travel()
 }
 
 // Has implements [reversehttp/server/gateway.Elsewhere].
