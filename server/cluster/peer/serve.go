@@ -369,11 +369,11 @@ func (l *Call) leave(closed bool) {
 	if closed {
 		l.origin.Leave()
 	}
-	l.in.end(errLeft)
 	l.mu.Lock()
 	l.gone = true
 	l.heard.Broadcast()
 	l.mu.Unlock()
+	l.in.end(errLeft) // after gone is set: a handler that takes the connection meanwhile looks at that
 	l.taken.settle(false)
 	if l.cancel != nil {
 		l.cancel()
